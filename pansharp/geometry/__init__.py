@@ -1,0 +1,1 @@
+"""Grids, resampling and registration: geometry without files."""
