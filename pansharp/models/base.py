@@ -1,0 +1,107 @@
+"""What every fusion model promises: its facts, and prepare-then-apply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pansharp.chips import Chip
+    from pansharp.geometry.grids import Alignment
+    from pansharp.sensors import SensorProfile
+
+__all__ = ["FusionModel", "Fuser", "ModelSpec", "Moments", "SceneFacts"]
+
+#: Named float64 sums over pixels; moments of two chips add up key by key.
+Moments = dict[str, "NDArray[np.float64]"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Facts about a model, for listings and checks.
+
+    Parameters
+    ----------
+    name : str
+        Name users type.
+    kind : {"classical", "network", "external"}
+        Family.
+    reference : str
+        Citation.
+    summary : str
+        One line.
+    bands : tuple of int or None
+        Smallest and largest number of MS bands; None where any number will do.
+    ratio : tuple of float or None
+        Smallest and largest ratio; None where any will do.
+    tasks : tuple of str
+        ``"pan"`` (PAN + MS), ``"hsi"`` (hyperspectral).
+    note : str
+        What a user must know, e.g. "independent implementation".
+    """
+
+    name: str
+    kind: str
+    reference: str
+    summary: str
+    bands: tuple[int, int | None] | None = None
+    ratio: tuple[float, float | None] | None = None
+    tasks: tuple[str, ...] = ("pan",)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneFacts:
+    """What a model may know of a scene besides its pixels.
+
+    Parameters
+    ----------
+    alignment : Alignment
+        PAN/MS pixel map.
+    sensor : SensorProfile or None
+        Sensor, if known.
+    ms_gains : tuple of float
+        MTF gain at Nyquist of each MS band.
+    pan_gain : float
+        MTF gain of the PAN at the MS Nyquist frequency.
+    band_names : tuple of str
+        MS bands in order.
+    """
+
+    alignment: Alignment
+    ms_gains: tuple[float, ...]
+    pan_gain: float
+    sensor: SensorProfile | None = None
+    band_names: tuple[str, ...] = ()
+    extra: dict[str, object] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Fuser(Protocol):
+    """A prepared model: callable on chips, picklable, without state that changes."""
+
+    #: PAN pixels of context that a chip must carry around its window.
+    halo: int
+
+    def __call__(self, chip: Chip) -> NDArray[np.float32]:
+        """Fuse one chip; returns (band, y, x) float32 for ``chip.window``."""
+        ...
+
+
+class FusionModel(Protocol):
+    """A method before it has seen the scene."""
+
+    spec: ModelSpec
+    #: PAN pixels of context that :meth:`measure` needs.
+    measure_halo: int
+
+    def measure(self, chip: Chip, facts: SceneFacts) -> Moments | None:
+        """Additive sums over the chip's own valid pixels, or None when none are needed."""
+        ...
+
+    def finish(self, moments: Moments | None, facts: SceneFacts) -> Fuser:
+        """Turn the sums of the whole scene into the function that fuses chips."""
+        ...
