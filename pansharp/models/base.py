@@ -83,8 +83,10 @@ class SceneFacts:
 class Fuser(Protocol):
     """A prepared model: callable on chips, picklable, without state that changes."""
 
-    #: PAN pixels of context that a chip must carry around its window.
-    halo: int
+    @property
+    def halo(self) -> int:
+        """PAN pixels of context that a chip must carry around its window."""
+        ...
 
     def __call__(self, chip: Chip) -> NDArray[np.float32]:
         """Fuse one chip; returns (band, y, x) float32 for ``chip.window``."""
@@ -94,9 +96,14 @@ class Fuser(Protocol):
 class FusionModel(Protocol):
     """A method before it has seen the scene."""
 
-    spec: ModelSpec
-    #: PAN pixels of context that :meth:`measure` needs.
-    measure_halo: int
+    @property
+    def spec(self) -> ModelSpec:
+        """Facts about the method."""
+        ...
+
+    def measure_halo(self, facts: SceneFacts) -> int:
+        """PAN pixels of context that :meth:`measure` needs."""
+        ...
 
     def measure(self, chip: Chip, facts: SceneFacts) -> Moments | None:
         """Additive sums over the chip's own valid pixels, or None when none are needed."""

@@ -1,0 +1,169 @@
+"""A network that adds detail to a classical anchor: ``y = A + s f(U/s, P/s_P, 4 (P - P_L)/s_P)``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from pansharp.geometry.kernels import glp_halo
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from pansharp.chips import Chip
+    from pansharp.models.classical.glp import GlpFuser
+
+__all__ = ["AnchoredNetwork", "Inputs", "Scaling", "guide_bands", "network_inputs"]
+
+#: Detail is small beside the PAN itself; this brings both to the same size.
+_DETAIL = 4.0
+
+
+def guide_bands() -> int:
+    """Guide channels of an adapted network: the PAN and its detail."""
+    return 2
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Divisors that bring the inputs near 1.
+
+    Parameters
+    ----------
+    bands : tuple of float
+        Mean of each MS band over training pixels (its spread where the mean is near 0).
+    pan : float
+        The same of the PAN.
+    """
+
+    bands: tuple[float, ...]
+    pan: float
+
+    @classmethod
+    def of(cls, ms: NDArray[np.float32], pan: NDArray[np.float32]) -> Scaling:
+        """Measure on training pixels, (band, n) and (n,)."""
+
+        def scale(values: NDArray[np.float32]) -> float:
+            wide = values.astype(np.float64)
+            return float(max(abs(wide.mean()), wide.std(), 1e-6))
+
+        return cls(tuple(scale(band) for band in ms), scale(pan))
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Network inputs of one window, all on the PAN grid and normalised.
+
+    Parameters
+    ----------
+    anchor : ndarray, shape (band, y, x), float32
+        Classical product, counts.
+    up : ndarray, shape (band, y, x), float32
+        Interpolated MS over its scale.
+    guide : ndarray, shape (2, y, x), float32
+        PAN and four times its detail over its scale.
+    """
+
+    anchor: NDArray[np.float32]
+    up: NDArray[np.float32]
+    guide: NDArray[np.float32]
+
+
+def network_inputs(chip: Chip, halo: int, anchor: GlpFuser, scaling: Scaling) -> Inputs:
+    """Build the inputs of an adapted network.
+
+    Parameters
+    ----------
+    chip : Chip
+        Needs a halo of `halo` plus the GLP low-pass.
+    halo : int
+        Pixels of network context around the chip's window.
+    anchor : GlpFuser
+        MTF-GLP-FS prepared for this level.
+    scaling : Scaling
+        Divisors.
+
+    Returns
+    -------
+    Inputs
+        For the window grown by `halo`.
+    """
+    up = chip.up(halo)
+    pan = chip.guide(halo)[0]
+    low = chip.glp(anchor.mtf, halo)
+    product = np.empty_like(up)
+    for band, gain in enumerate(anchor.gains):
+        np.subtract(pan, low[band], out=product[band])
+        product[band] *= np.float32(gain)
+        product[band] += up[band]
+    # Equal gains share one plane: its mean over bands is the plane itself.
+    mean_low = low[0] if len(set(anchor.mtf)) == 1 else low.mean(axis=0, dtype=np.float32)
+    guide = np.stack([pan, np.float32(_DETAIL) * (pan - mean_low)])
+    guide *= np.float32(1.0 / scaling.pan)
+    up *= np.reciprocal(np.asarray(scaling.bands, dtype=np.float32))[:, None, None]
+    return Inputs(product, up, guide)
+
+
+@dataclass(frozen=True)
+class AnchoredNetwork:
+    """A fitted network as a fuser.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        With ``residual(guide, up)``.
+    anchor : GlpFuser
+        Prepared at the level that is fused.
+    scaling : Scaling
+        As used in training.
+    context : int
+        PAN pixels around a window that the network sees and that are discarded.
+    device : str
+        Torch device.
+    """
+
+    network: nn.Module
+    anchor: GlpFuser
+    scaling: Scaling
+    context: int
+    ratio: float
+    device: str = "cpu"
+    precision: str = "float32"
+
+    @property
+    def halo(self) -> int:
+        """Context of the network plus that of its inputs."""
+        return self.context + glp_halo(self.ratio, self.anchor.mtf)
+
+    def __call__(self, chip: Chip) -> NDArray[np.float32]:
+        """Fuse one chip."""
+        inputs = network_inputs(chip, self.context, self.anchor, self.scaling)
+        detail = predict(self.network, inputs, self.device, self.precision)
+        cut = slice(self.context, -self.context) if self.context else slice(None)
+        scale = np.asarray(self.scaling.bands, dtype=np.float32)[:, None, None]
+        result = detail[:, cut, cut] * scale
+        result += inputs.anchor[:, cut, cut]
+        return result
+
+
+def predict(
+    network: nn.Module, inputs: Inputs, device: str = "cpu", precision: str = "float32"
+) -> NDArray[np.float32]:
+    """Run a network once, without gradients.
+
+    Returns
+    -------
+    ndarray, shape (band, y, x), float32
+        Normalised residual.
+    """
+    with torch.inference_mode():
+        guide = torch.from_numpy(np.ascontiguousarray(inputs.guide))[None].to(device)
+        up = torch.from_numpy(np.ascontiguousarray(inputs.up))[None].to(device)
+        kind = torch.device(device).type
+        with torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bf16"):
+            residual = network.residual(guide, up)  # type: ignore[operator]
+        return np.asarray(residual[0].float().cpu().numpy(), dtype=np.float32)

@@ -1,0 +1,163 @@
+"""A trial: the scene at reduced resolution, and what the classical methods reach there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pansharp.adaptation.backproject import BackProjected, back_project, backprojection_halo
+from pansharp.adaptation.guard import BlockScores, score_blocks
+from pansharp.adaptation.level import BORDER, ReducedScene, reduce_window, sample_windows
+from pansharp.adaptation.split import Split, make_split
+from pansharp.chips import Chip, read_chip
+from pansharp.geometry.grids import Window
+from pansharp.geometry.kernels import glp_halo
+from pansharp.models import create_model
+from pansharp.models.base import SceneFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from pansharp.models.base import Fuser, Moments
+    from pansharp.scene import Scene
+
+__all__ = ["YARDSTICKS", "Trial", "fit_classical"]
+
+#: The classical methods that every product is compared with.
+YARDSTICKS = ("exp", "brovey", "gsa", "bdsd-pc", "mtf-glp-fs")
+#: Back-projection passes that may be chosen.
+PASSES = (0, 1, 2)
+
+
+def fit_classical(name: str, chips: Sequence[Chip], facts: SceneFacts) -> Fuser:
+    """Prepare a classical method on the statistics of several chips."""
+    model = create_model(name)
+    total: Moments | None = None
+    for chip in chips:
+        part = model.measure(chip, facts)
+        if part is not None:
+            total = part if total is None else {k: total[k] + part[k] for k in total}
+    return model.finish(total, facts)
+
+
+@dataclass
+class Trial:
+    """Reduced scenes of one scene, their blocks, and the classical methods on them.
+
+    Parameters
+    ----------
+    scene : Scene
+        The scene, with the shift that shall hold.
+    facts : SceneFacts
+        Its MTF gains.
+    budget : int
+        MS pixels to work on.
+    """
+
+    scene: Scene
+    facts: SceneFacts
+    budget: int
+    reduced: list[ReducedScene] = field(init=False)
+    splits: list[Split] = field(init=False)
+    chips: list[Chip] = field(init=False)
+    _facts: SceneFacts = field(init=False)
+    _fusers: dict[str, Fuser] = field(init=False, default_factory=dict)
+    _scores: dict[tuple[str, int], BlockScores] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        gains = self.facts.ms_gains
+        windows = sample_windows(self.scene, self.budget)
+        every = [reduce_window(self.scene, window, gains) for window in windows]
+        # Windows in the empty part of a scene have nothing to say.
+        self.reduced = [r for r in every if r.valid.mean() > 0.25] or every[:1]
+        self.splits = []
+        held = 0
+        for reduced in self.reduced:
+            split = make_split(reduced.valid, border=BORDER, start=held)
+            held += len(split.choose) + len(split.score)
+            self.splits.append(split)
+        ratio = self.scene.ratio
+        halo = glp_halo(ratio, gains) + backprojection_halo(ratio, gains, max(PASSES))
+        wide = max(halo, int(np.ceil(ratio * 28)))
+        self.chips = [
+            read_chip(r.scene, Window(0, 0, *r.scene.shape[1:]), wide) for r in self.reduced
+        ]
+        alignment = self.reduced[0].scene.alignment
+        self._facts = SceneFacts(
+            alignment, gains, self.facts.pan_gain, self.facts.sensor, self.facts.band_names
+        )
+
+    @property
+    def score_count(self) -> int:
+        """Number of printed blocks."""
+        return sum(len(s.score) for s in self.splits)
+
+    @property
+    def choose_count(self) -> int:
+        """Number of choosing blocks."""
+        return sum(len(s.choose) for s in self.splits)
+
+    @property
+    def block_size(self) -> int:
+        """Side of the blocks, MS pixels."""
+        return self.splits[0].size
+
+    @property
+    def train_pixels(self) -> int:
+        """Pixels that the loss may use."""
+        return int(sum(s.train.sum() for s in self.splits))
+
+    def fuser(self, name: str) -> Fuser:
+        """A classical method, prepared at the reduced level."""
+        if name not in self._fusers:
+            self._fusers[name] = fit_classical(name, self.chips, self._facts)
+        return self._fusers[name]
+
+    def classical(self, name: str, passes: int) -> BlockScores:
+        """Scores of a classical method with `passes` back-projections."""
+        key = (name, passes)
+        if key not in self._scores:
+            inner = self.fuser(name)
+            gains = self.facts.ms_gains
+            fuser: Fuser = (
+                BackProjected(inner, gains, passes, self.scene.ratio) if passes else inner
+            )
+            self._scores[key] = self.score([fuser(chip) for chip in self.chips])
+        return self._scores[key]
+
+    def best_classical(self, passes: int) -> str:
+        """Classical method of the smallest ERGAS on the printed blocks."""
+        return min(YARDSTICKS, key=lambda name: self.classical(name, passes).ergas)
+
+    def score(self, products: Sequence[NDArray[np.float32]]) -> BlockScores:
+        """Score whole products, one a reduced scene."""
+
+        def cut(index: int, window: Window) -> NDArray[np.float32]:
+            return products[index][:, *window.slices]
+
+        return score_blocks(self.reduced, self.splits, cut, self.scene.ratio)
+
+    def back_projected(
+        self, products: Sequence[NDArray[np.float32]], passes: int
+    ) -> list[NDArray[np.float32]]:
+        """Back-project whole products; beyond the border they are replicated."""
+        margin = backprojection_halo(self.scene.ratio, self.facts.ms_gains, passes)
+        pad = ((0, 0), (margin, margin), (margin, margin))
+        return [
+            back_project(np.pad(p, pad, mode="edge"), chip, self.facts.ms_gains, passes)
+            if passes
+            else p
+            for p, chip in zip(products, self.chips, strict=True)
+        ]
+
+    def score_passes(
+        self, products: Sequence[NDArray[np.float32]]
+    ) -> dict[int, BlockScores]:
+        """Scores of a product after 0, 1 and 2 back-projections."""
+        return {k: self.score(self.back_projected(products, k)) for k in PASSES}
+
+

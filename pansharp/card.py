@@ -1,0 +1,255 @@
+"""The score card of a product: what was done, what it was judged by, and the verdict."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pansharp.outcome import Outcome
+
+__all__ = ["build_card", "card_path", "card_tags", "summary", "write_card"]
+
+#: A file is digested whole up to this size; of larger ones three pieces and the size.
+_WHOLE = 256 * 2**20
+_PIECE = 8 * 2**20
+
+
+def card_path(product: Path) -> Path:
+    """Where the card of a product lies."""
+    return product.with_name(product.name + ".card.json")
+
+
+def build_card(outcome: Outcome) -> dict[str, object]:
+    """Assemble the card.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        A judged fusion.
+
+    Returns
+    -------
+    dict
+        JSON-ready, keys as documented in docs/card.md.
+    """
+    from pansharp import __version__
+
+    card: dict[str, object] = {
+        "pansharp": __version__,
+        "scene": _scene(outcome),
+        "model": _model(outcome),
+        "alignment": _alignment(outcome),
+        "reduced": _reduced(outcome),
+        "full": _full(outcome),
+        "verdict": outcome.verdict.word if outcome.verdict else None,
+        "conventions": _conventions(outcome),
+        "timings": {key: round(value, 3) for key, value in outcome.timings.items()},
+        "warnings": [*outcome.scene.notes, *outcome.warnings],
+    }
+    return card
+
+
+def _scene(outcome: Outcome) -> dict[str, object]:
+    scene = outcome.scene
+    return {
+        "name": scene.name,
+        "files": {
+            role: [{"name": Path(p).name, **_digest(Path(p))} for p in paths]
+            for role, paths in scene.files.items()
+        },
+        "sensor": scene.sensor.name if scene.sensor else None,
+        "acquired": scene.acquired,
+        "shape": list(scene.shape),
+        "ratio": scene.ratio,
+        "bands": list(scene.band_names),
+    }
+
+
+def _digest(path: Path) -> dict[str, object]:
+    """SHA-256 of a file, or of its size and three pieces when it is large."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return {"sha256": None}
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        if size <= _WHOLE:
+            while chunk := file.read(_PIECE):
+                digest.update(chunk)
+            return {"sha256": digest.hexdigest(), "bytes": size}
+        digest.update(str(size).encode())
+        for start in (0, size // 2, size - _PIECE):
+            file.seek(start)
+            digest.update(file.read(_PIECE))
+    return {"sha256_of_parts": digest.hexdigest(), "bytes": size}
+
+
+def _model(outcome: Outcome) -> dict[str, object]:
+    model: dict[str, object] = {
+        "name": outcome.asked,
+        "used": outcome.used,
+        "backprojections": outcome.passes,
+        "weights": None,
+    }
+    if outcome.adapted is not None:
+        facts = dict(outcome.adapted.facts)
+        facts["arch"] = facts.pop("name")
+        model.update(facts)
+    return model
+
+
+def _alignment(outcome: Outcome) -> dict[str, object]:
+    shift = outcome.shift
+    base: dict[str, object] = {
+        "applied_rows_cols_pan_px": list(outcome.shift_applied),
+        "pan_index_of_first_ms_pixel": [
+            outcome.scene.alignment.y.offset,
+            outcome.scene.alignment.x.offset,
+        ],
+    }
+    if shift is not None:
+        base |= {
+            "found_rows_cols_pan_px": [shift.rows, shift.cols],
+            "r2_before": round(shift.r2_before, 6),
+            "r2_after": round(shift.r2_after, 6),
+        }
+    return base
+
+
+def _reduced(outcome: Outcome) -> dict[str, object]:
+    trial, verdict = outcome.trial, outcome.verdict
+    if trial is None or verdict is None:
+        return {}
+    passes = outcome.passes
+    name = trial.best_classical(passes)
+    own = (
+        outcome.adapted.scores
+        if outcome.adapted is not None
+        else {k: trial.classical(outcome.used, k) for k in {0, passes}}
+    )
+    return {
+        "model": own[passes].as_dict(),
+        "best_classical": trial.classical(name, passes).as_dict(),
+        "classical_name": name,
+        "exp": trial.classical("exp", 0).as_dict(),
+        "before_backprojection": {
+            "model": own[0].as_dict(),
+            "best_classical": trial.classical(trial.best_classical(0), 0).as_dict(),
+            "classical_name": trial.best_classical(0),
+        },
+        "rho": round(verdict.rho, 5),
+        "rho_interval": [round(verdict.low, 5), round(verdict.high, 5)],
+        "win_rate": round(verdict.wins, 4),
+        "blocks": verdict.blocks,
+        "block_size": trial.block_size,
+        "candidates": {
+            n: trial.classical(n, passes).as_dict() for n in _yardsticks()
+        },
+    }
+
+
+def _yardsticks() -> tuple[str, ...]:
+    from pansharp.adaptation.trial import YARDSTICKS
+
+    return YARDSTICKS
+
+
+def _full(outcome: Outcome) -> dict[str, object]:
+    scores = {
+        name: {key: round(value, 6) for key, value in values.items()}
+        for name, values in outcome.full.items()
+    }
+    passes = outcome.passes
+    network = outcome.used == outcome.asked or outcome.asked == "auto"
+    chosen = scores.get("model") or scores.get(
+        f"model+bp{passes}" if network and outcome.adapted else f"best_classical+bp{passes}"
+    )
+    if chosen is None:
+        return {}
+    names = {"d_lambda": "D_lambda", "d_s": "D_s", "qnr": "QNR", "d_lambda_k": "D_lambda_K",
+             "hqnr": "HQNR"}
+    return {**{names[k]: v for k, v in chosen.items() if k in names}, "products": scores}
+
+
+def _conventions(outcome: Outcome) -> dict[str, object]:
+    facts = outcome.facts
+    trial = outcome.trial
+    conventions: dict[str, object] = {
+        "mtf_gains": list(facts.ms_gains),
+        "mtf_gains_assumed": bool(facts.extra.get("gains_assumed", True)),
+        "pan_gain": facts.pan_gain,
+        "pan_gain_assumed": bool(facts.extra.get("pan_gain_assumed", True)),
+        "interpolator": "limit of the 23-tap half-band filter, true sub-pixel positions",
+        "full_block": 32,
+        "note": "reduced-scale scores assume the same behaviour at R times finer scale",
+    }
+    if trial is not None:
+        conventions |= {
+            "reduced_block": trial.block_size,
+            "reduced_border_cut": 8,
+            "reduced_windows": len(trial.reduced),
+            "guard_band": 4,
+        }
+    return conventions
+
+
+def card_tags(card: Mapping[str, object]) -> dict[str, str]:
+    """The main figures as raster tags."""
+    model = card["model"]
+    assert isinstance(model, dict)
+    tags = {
+        "PANSHARP_SOFTWARE": f"pansharp {card['pansharp']}",
+        "PANSHARP_MODEL": str(model["name"]),
+        "PANSHARP_MODEL_USED": str(model["used"]),
+        "PANSHARP_BACKPROJECTIONS": str(model["backprojections"]),
+    }
+    if card["verdict"]:
+        tags["PANSHARP_VERDICT"] = str(card["verdict"])
+    reduced, full = card["reduced"], card["full"]
+    if isinstance(reduced, dict) and reduced:
+        tags["PANSHARP_RHO"] = str(reduced["rho"])
+        for key, value in reduced["model"].items():
+            tags[f"PANSHARP_{key.upper()}"] = f"{value:.6g}"
+        tags["PANSHARP_BEST_CLASSICAL"] = str(reduced["classical_name"])
+    if isinstance(full, dict) and full:
+        tags["PANSHARP_HQNR"] = f"{full['HQNR']:.6g}"
+    return tags
+
+
+def write_card(card: Mapping[str, object], path: Path) -> None:
+    """Write the card beside its product, atomically."""
+    part = path.with_name(path.name + f".part{os.getpid()}")
+    try:
+        part.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def summary(card: Mapping[str, object]) -> str:
+    """The verdict in one line."""
+    model, reduced = card["model"], card["reduced"]
+    assert isinstance(model, dict)
+    assert isinstance(reduced, dict)
+    if not reduced:
+        return f"{model['used']}: not scored"
+    ours, best = reduced["model"], reduced["best_classical"]
+    low, high = reduced["rho_interval"]
+    text = (
+        f"{model['name']}: {card['verdict']} - ERGAS {ours['ergas']:.3f} against "
+        f"{best['ergas']:.3f} of {reduced['classical_name']} on {reduced['blocks']} unseen blocks "
+        f"(ratio {reduced['rho']:.3f}, {low:.3f}-{high:.3f}); "
+        f"SAM {ours['sam']:.2f} against {best['sam']:.2f} degrees"
+    )
+    if model["used"] != model["name"] and not (model["name"] == "auto"):
+        text += f"; the product is made by {model['used']}"
+    full = card["full"]
+    if isinstance(full, dict) and "HQNR" in full:
+        text += f"; HQNR {full['HQNR']:.3f}"
+    return text

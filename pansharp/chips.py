@@ -1,0 +1,265 @@
+"""The pixels of one tile with the context that a model needs, and how to resample inside it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pansharp.geometry.grids import AxisMap, Window
+from pansharp.geometry.kernels import UP, Binomial, Cubic, MtfGaussian
+from pansharp.geometry.resample import axis_matrix, input_range, input_window, sample
+from pansharp.source import read_padded
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pansharp.geometry.grids import Alignment
+    from pansharp.geometry.kernels import Kernel
+    from pansharp.scene import Scene
+
+__all__ = ["Chip", "read_chip", "valid_pixels"]
+
+@dataclass(frozen=True)
+class Chip:
+    """One tile: PAN and MS pixels around a window of the product.
+
+    Parameters
+    ----------
+    pan : ndarray, shape (guide band, y, x), float32
+        PAN (or MSI) counts for `window` grown by `halo`.
+    ms : ndarray, shape (band, y, x), float32
+        Low-resolution counts with the margin that interpolation needs.
+    window : Window
+        Product pixels that this chip stands for.
+    halo : int
+        PAN pixels of context on every side of `window`.
+    ms_window : Window
+        Position of `ms` on the MS grid.
+    alignment : Alignment
+        PAN/MS map of the whole scene.
+    valid : ndarray, shape (y, x), bool, or None
+        Valid product pixels of `window`; None means all.
+    ms_valid : ndarray, shape (y, x), bool, or None
+        Valid pixels of `ms`; None means all.
+    """
+
+    pan: NDArray[np.float32]
+    ms: NDArray[np.float32]
+    window: Window
+    halo: int
+    ms_window: Window
+    alignment: Alignment
+    valid: NDArray[np.bool_] | None = None
+    ms_valid: NDArray[np.bool_] | None = None
+
+    @property
+    def bands(self) -> int:
+        """Number of MS bands."""
+        return int(self.ms.shape[0])
+
+    def guide(self, halo: int = 0) -> NDArray[np.float32]:
+        """PAN (or MSI) of the window grown by `halo`, shape (guide band, y, x), float32."""
+        cut = self.halo - halo
+        end = -cut if cut else None
+        return self.pan[:, cut:end, cut:end]
+
+    def up(self, halo: int = 0, ms: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """MS interpolated to PAN pixels of the window grown by `halo`, (band, y, x), float32."""
+        image = self.ms if ms is None else ms
+        window = self.window.expand(halo)
+        origin = (self.ms_window.row, self.ms_window.col)
+        return sample(image, origin, window, self.alignment, "up", UP)
+
+    def up_from(
+        self, image: NDArray[np.float32], origin: tuple[int, int], halo: int = 0
+    ) -> NDArray[np.float32]:
+        """Interpolate an image on the MS grid (first pixel at `origin`) to the window."""
+        return sample(image, origin, self.window.expand(halo), self.alignment, "up", UP)
+
+    def up_window(self, halo: int = 0) -> Window:
+        """MS pixels that interpolation to the window grown by `halo` reads."""
+        return input_window(self.alignment, "up", UP, self.window.expand(halo))
+
+    def down(
+        self, kernel: Kernel, ms_window: Window, image: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """PAN-grid `image` (default: the PAN with its halo) sampled at MS pixel centres."""
+        source = self.pan if image is None else image
+        start = self.window.expand(self.halo)
+        return sample(
+            source, (start.row, start.col), ms_window, self.alignment, "down", kernel
+        )
+
+    def own_ms(self) -> Window:
+        """MS pixels whose centre falls into the window: chips of a grid share none."""
+        y, x = self.alignment.y, self.alignment.x
+        row = math.ceil(y.to_ms(self.window.row - 0.5) - 1e-9)
+        row_end = math.ceil(y.to_ms(self.window.row_end - 0.5) - 1e-9)
+        col = math.ceil(x.to_ms(self.window.col - 0.5) - 1e-9)
+        col_end = math.ceil(x.to_ms(self.window.col_end - 0.5) - 1e-9)
+        return Window(row, col, row_end - row, col_end - col)
+
+    def ms_pixels(self, window: Window) -> NDArray[np.float32]:
+        """Low-resolution counts of an MS window, (band, y, x), float32."""
+        rows, cols = window.relative_to(self.ms_window).slices
+        return self.ms[:, rows, cols]
+
+    def ms_mask(self, window: Window) -> NDArray[np.bool_] | None:
+        """Valid pixels of an MS window, or None for all."""
+        if self.ms_valid is None:
+            return None
+        rows, cols = window.relative_to(self.ms_window).slices
+        return self.ms_valid[rows, cols]
+
+    def glp(self, gains: tuple[float, ...], halo: int = 0) -> NDArray[np.float32]:
+        """GLP low-pass of the PAN for every band: blur by the band's MTF, decimate, interpolate.
+
+        Parameters
+        ----------
+        gains : tuple of float
+            MTF gain at Nyquist of each band; bands of equal gain are computed once.
+        halo : int
+            Grow the window by this many pixels.
+
+        Returns
+        -------
+        ndarray, shape (band, y, x), float32
+        """
+        reach = self.up_window(halo)
+        distinct = sorted(set(gains))
+        planes = {}
+        for gain in distinct:
+            low = self.down(MtfGaussian(self.alignment.ratio, gain), reach, self.pan[:1])
+            planes[gain] = self.up_from(low, (reach.row, reach.col), halo)[0]
+        if len(distinct) == 1:
+            only = planes[distinct[0]]
+            return np.broadcast_to(only, (len(gains), *only.shape))
+        return np.stack([planes[g] for g in gains])
+
+    def atrous_at_ms(self, ms_window: Window) -> NDArray[np.float32]:
+        """B3-spline low-pass of the PAN at MS pixel centres, shape (y, x)."""
+        kernel = Binomial.for_ratio(self.alignment.ratio)
+        return self.down(kernel, ms_window, self.pan[:1])[0]
+
+    def bdsd_planes(
+        self, gains: tuple[float, ...], pan_gain: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """What BDSD regresses, at the chip's own MS pixels.
+
+        Parameters
+        ----------
+        gains : tuple of float
+            MTF gain of each MS band.
+        pan_gain : float
+            MTF gain of the PAN.
+
+        Returns
+        -------
+        tuple of ndarray
+            The bicubic shrink ``m`` of M~ and its MTF low-pass ``m_L``, each (band, y, x), and the
+            MTF low-pass ``p_L`` of the PAN, (y, x); float32 counts.
+        """
+        own = self.own_ms()
+        ratio = self.alignment.ratio
+        shrink = Cubic(ratio)
+        fine = np.empty((self.bands, own.height, own.width), dtype=np.float32)
+        low = np.empty_like(fine)
+        for gain in sorted(set(gains)):
+            blur = MtfGaussian(ratio, gain)
+            rows = self._shrink_blur(self.alignment.y, own.row, own.row_end, shrink, blur, 0)
+            cols = self._shrink_blur(self.alignment.x, own.col, own.col_end, shrink, blur, 1)
+            for band in (b for b, g in enumerate(gains) if g == gain):
+                fine[band] = rows[0] @ self.ms[band] @ cols[0].T
+                low[band] = rows[1] @ self.ms[band] @ cols[1].T
+        pan = self.down(MtfGaussian(ratio, pan_gain), own, self.pan[:1])[0]
+        return fine, low, pan
+
+    def _shrink_blur(
+        self, axis: AxisMap, start: int, stop: int, shrink: Kernel, blur: Kernel, side: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """MS-to-MS matrices of one axis: interpolate + shrink, and the same blurred."""
+        same = AxisMap(1.0, 0.0)
+        wide = input_range(same, "down", blur, start, stop)
+        fine = input_range(axis, "down", shrink, *wide)
+        first = (self.ms_window.row, self.ms_window.col)[side]
+        held = (first, first + self.ms.shape[1 + side])
+        up = axis_matrix(axis, "up", UP, fine, held, border="edge")
+        both = axis_matrix(axis, "down", shrink, wide, fine) @ up
+        blurred = axis_matrix(same, "down", blur, (start, stop), wide) @ both
+        return both[start - wide[0] : stop - wide[0]], blurred
+
+    def grown(self, margin: int) -> Chip:
+        """The same pixels seen as a chip of a window that is larger by `margin`."""
+        return replace(
+            self, window=self.window.expand(margin), halo=self.halo - margin, valid=None
+        )
+
+
+def read_chip(scene: Scene, window: Window, halo: int) -> Chip:
+    """Read one tile of a scene.
+
+    Parameters
+    ----------
+    scene : Scene
+        Where to read.
+    window : Window
+        Product pixels; may reach outside the scene (edges are replicated).
+    halo : int
+        PAN pixels of context on every side.
+
+    Returns
+    -------
+    Chip
+    """
+    outer = window.expand(halo)
+    pan, pan_valid = read_padded(scene.pan_source, outer)
+    ms_window = input_window(scene.alignment, "up", UP, outer)
+    ms, ms_valid = read_padded(scene.ms_source, ms_window)
+    inner = None if pan_valid is None else pan_valid[halo : halo + window.height,
+                                                     halo : halo + window.width]
+    return Chip(
+        pan=pan,
+        ms=ms,
+        window=window,
+        halo=halo,
+        ms_window=ms_window,
+        alignment=scene.alignment,
+        valid=valid_pixels(inner, ms_valid, window, ms_window, scene.alignment),
+        ms_valid=ms_valid,
+    )
+
+
+def valid_pixels(
+    pan_valid: NDArray[np.bool_] | None,
+    ms_valid: NDArray[np.bool_] | None,
+    window: Window,
+    ms_window: Window,
+    alignment: Alignment,
+) -> NDArray[np.bool_] | None:
+    """Product pixels that have both a valid PAN pixel and a valid MS pixel under their centre.
+
+    Parameters
+    ----------
+    pan_valid : ndarray, shape (y, x), bool, or None
+        PAN validity of `window`.
+    ms_valid : ndarray, shape (y, x), bool, or None
+        MS validity of `ms_window`.
+    window, ms_window : Window
+        Product pixels and MS pixels.
+    alignment : Alignment
+        PAN/MS map.
+
+    Returns
+    -------
+    ndarray, shape (y, x), bool, or None
+        None when every pixel is valid.
+    """
+    if ms_valid is None:
+        return pan_valid
+    rows = [alignment.y.nearest_ms(r) - ms_window.row for r in range(window.row, window.row_end)]
+    cols = [alignment.x.nearest_ms(c) - ms_window.col for c in range(window.col, window.col_end)]
+    mask = ms_valid[np.ix_(rows, cols)]
+    return mask if pan_valid is None else mask & pan_valid

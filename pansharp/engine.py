@@ -1,0 +1,264 @@
+"""The streaming engine: measure a scene, then fuse it tile by tile in bounded memory."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from pansharp.chips import Chip, read_chip
+from pansharp.geometry.grids import Window
+from pansharp.models.base import SceneFacts
+from pansharp.sensors import mtf_gains
+from pansharp.source import read_padded
+from pansharp.tiling import Blender, TileGrid, ordered_map
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from pansharp.models.base import FusionModel, Fuser, Moments
+    from pansharp.scene import Scene
+    from pansharp.source import Source
+    from pansharp.tiling import Tile
+
+__all__ = [
+    "CLASSICAL_TILE",
+    "FromSource",
+    "blend_tiles",
+    "default_workers",
+    "facts_of",
+    "fuse_array",
+    "fuse_tiles",
+    "prepare",
+]
+
+T = TypeVar("T")
+
+#: Work tile of the classical methods, PAN pixels.
+CLASSICAL_TILE = 1024
+#: Statistics are summed over this fixed lattice, so that no option of the user changes them.
+_MEASURE_TILE = 1024
+
+
+def default_workers() -> int:
+    """Number of processors this process may use."""
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+
+
+def facts_of(scene: Scene) -> SceneFacts:
+    """What models may know of a scene besides its pixels.
+
+    Parameters
+    ----------
+    scene : Scene
+        A scene.
+
+    Returns
+    -------
+    SceneFacts
+        MTF gains come from the sensor table; unknown ones are 0.30 (MS) and 0.15 (PAN).
+    """
+    gains, assumed = mtf_gains(scene.sensor, scene.band_names, scene.bands)
+    pan_gain, pan_assumed = scene.sensor.pan_gain if scene.sensor else (0.15, True)
+    return SceneFacts(
+        alignment=scene.alignment,
+        ms_gains=gains,
+        pan_gain=pan_gain,
+        sensor=scene.sensor,
+        band_names=scene.band_names,
+        extra={"gains_assumed": assumed, "pan_gain_assumed": pan_assumed},
+    )
+
+
+def prepare(
+    model: FusionModel,
+    scene: Scene,
+    facts: SceneFacts,
+    *,
+    workers: int = 1,
+    progress: Callable[[float, float, str], None] | None = None,
+) -> Fuser:
+    """Gather a model's global statistics in one pass over the scene.
+
+    Parameters
+    ----------
+    model : FusionModel
+        The method.
+    scene : Scene
+        The scene, read tile by tile.
+    facts : SceneFacts
+        From :func:`facts_of`.
+    workers : int
+        Threads.
+    progress : callable, optional
+        Called with (done, total, label).
+
+    Returns
+    -------
+    Fuser
+        Sums are taken tile by tile in float64 and added in tile order: the result does not
+        depend on the number of workers.
+    """
+    halo = model.measure_halo(facts)
+    grid = TileGrid(scene.shape[1:], tile=_MEASURE_TILE)
+    if model.measure(_probe(scene, halo), facts) is None:
+        return model.finish(None, facts)
+
+    def one(tile: Tile) -> Moments | None:
+        return model.measure(read_chip(scene, tile.core, halo), facts)
+
+    total: Moments | None = None
+    for done, moments in enumerate(ordered_map(one, grid, workers=workers), 1):
+        if moments is not None:
+            total = moments if total is None else {k: total[k] + moments[k] for k in total}
+        if progress:
+            progress(done, len(grid), "statistics")
+    return model.finish(total, facts)
+
+
+def _probe(scene: Scene, halo: int) -> Chip:
+    """The smallest chip of the scene: tells whether a model measures anything at all."""
+    side = int(np.ceil(scene.ratio)) * 2
+    height, width = min(side, scene.shape[1]), min(side, scene.shape[2])
+    return read_chip(scene, Window(0, 0, height, width), halo)
+
+
+def fuse_tiles(
+    scene: Scene,
+    fuser: Fuser,
+    finish: Callable[[Window, NDArray[np.float32], NDArray[np.bool_] | None], T],
+    *,
+    tile: int = CLASSICAL_TILE,
+    workers: int = 1,
+) -> Iterator[T]:
+    """Fuse a scene tile by tile; results come in row-major order.
+
+    Parameters
+    ----------
+    scene : Scene
+        The scene.
+    fuser : Fuser
+        A prepared model.
+    finish : callable
+        Called in the worker thread with (window, fused (band, y, x) float32, valid (y, x) or
+        None); its return value is yielded.
+    tile : int
+        Work tile in PAN pixels.
+    workers : int
+        Threads.
+
+    Yields
+    ------
+    object
+        What `finish` returned.
+    """
+    grid = TileGrid(scene.shape[1:], tile=tile)
+    halo = fuser.halo
+
+    def one(item: Tile) -> T:
+        chip = read_chip(scene, item.core, halo)
+        return finish(chip.window, fuser(chip), chip.valid)
+
+    yield from ordered_map(one, grid, workers=workers)
+
+
+def blend_tiles(
+    scene: Scene,
+    fuser: Fuser,
+    *,
+    tile: int,
+    overlap: int,
+    kind: str,
+    multiple: int = 1,
+    workers: int = 1,
+    progress: Callable[[float, float, str], None] | None = None,
+    label: str = "",
+) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+    """Fuse in overlapping tiles and blend them; pieces partition the scene in row-major bands.
+
+    Parameters
+    ----------
+    scene : Scene
+        The scene.
+    fuser : Fuser
+        A prepared model.
+    tile, overlap : int
+        PAN pixels.
+    kind : {"hann", "linear", "crop"}
+        How neighbours are joined.
+    multiple : int
+        Tile origins are multiples of it.
+    workers : int
+        Threads.
+    progress : callable, optional
+        Called with (done, total, label).
+    label : str
+        For progress.
+
+    Yields
+    ------
+    tuple of Window and ndarray (band, y, x) float32
+    """
+    grid = TileGrid(scene.shape[1:], tile=tile, overlap=overlap, multiple_of=multiple)
+    blender = Blender(grid, scene.bands, kind)
+    halo = fuser.halo
+
+    def one(item: Tile) -> NDArray[np.float32]:
+        return fuser(read_chip(scene, item.window, halo))
+
+    results = ordered_map(one, grid, workers=workers)
+    for done, (item, fused) in enumerate(zip(grid, results, strict=True), 1):
+        yield from blender.add(item, fused)
+        if progress:
+            progress(done, len(grid), label)
+    blender.finish()
+
+
+@dataclass(frozen=True)
+class FromSource:
+    """A fuser that only reads an image on the PAN grid, such as a network's scratch image.
+
+    Parameters
+    ----------
+    source : Source
+        Image of the product's shape.
+    """
+
+    source: Source
+    halo = 0
+
+    def __call__(self, chip: Chip) -> NDArray[np.float32]:
+        """The image at the chip's window; beyond its border it is replicated."""
+        return read_padded(self.source, chip.window)[0]
+
+
+def fuse_array(
+    scene: Scene, fuser: Fuser, *, tile: int = CLASSICAL_TILE, workers: int = 1
+) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """Fuse a scene that fits in memory.
+
+    Returns
+    -------
+    tuple
+        Fused counts (band, y, x) float32, and the valid pixels (y, x) or None for all.
+    """
+    out = np.empty(scene.shape, dtype=np.float32)
+    valid: NDArray[np.bool_] | None = None
+
+    def keep(
+        window: Window, fused: NDArray[np.float32], mask: NDArray[np.bool_] | None
+    ) -> tuple[Window, NDArray[np.bool_] | None]:
+        rows, cols = window.slices
+        out[:, rows, cols] = fused
+        return window, mask
+
+    for window, mask in fuse_tiles(scene, fuser, keep, tile=tile, workers=workers):
+        if mask is not None:
+            if valid is None:
+                valid = np.ones(scene.shape[1:], dtype=bool)
+            valid[window.slices] = mask
+    return out, valid

@@ -1,0 +1,221 @@
+"""A fused image with its MS and PAN: the checks and walks behind the full-resolution indices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from pansharp.errors import MetricError, OptionError
+from pansharp.evaluation import _views as views
+from pansharp.evaluation._prepare import ShrunkView, filtered, interpolated
+from pansharp.evaluation.fullres import FullResolutionSums, Piece, khan_sums, piece_sums
+from pansharp.evaluation.q2n import RangeGuard
+from pansharp.filters import mtf_kernel, mtf_kernels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from pansharp.evaluation._views import Mask, Raster, Rect, View
+    from pansharp.sensors import SensorProfile
+
+    Sensor = str | SensorProfile | float
+
+__all__ = ["FullResolution"]
+
+SpectralVariant = Literal["toolbox", "paper"]
+SpatialVariant = Literal["toolbox", "2015", "paper"]
+Mode = Literal["default", "reference"]
+
+
+class FullResolution:
+    """Fused image, MS and PAN of one scene after the checks, and the walks over them."""
+
+    def __init__(
+        self,
+        fused: Raster,
+        ms: Raster,
+        pan: Raster | None,
+        ratio: float,
+        mask: Mask | None,
+        block_size: int,
+        mode: str,
+    ) -> None:
+        if mode not in ("default", "reference"):
+            raise OptionError(f"mode '{mode}' is unknown; choose 'default' or 'reference'")
+        number = views.check_ratio(ratio)
+        if number != int(number) or int(number) & (int(number) - 1):
+            raise MetricError(
+                f"ratio {ratio:g} is not a power of two, as the toolbox's interpolator needs; "
+                "use FullResolutionAccumulator with an interpolator of your own"
+            )
+        self.ratio = int(number)
+        self.block = views.check_block(block_size)
+        self.drop = mode == "default"
+        self.fused: View = views.ArrayView(fused, "fused")
+        self.ms: View = views.ArrayView(ms, "ms")
+        height, width = self.fused.size
+        wanted = (self.fused.bands, height, width)
+        got = (self.ms.bands, self.ms.height * self.ratio, self.ms.width * self.ratio)
+        if wanted != got:
+            raise MetricError(
+                f"fused is {wanted[0]}x{height}x{width} and ms {self.ms.bands}x{self.ms.height}x"
+                f"{self.ms.width} (band, y, x); at ratio {self.ratio} fused must be "
+                f"{got[0]}x{got[1]}x{got[2]}"
+            )
+        self._pan: View | None = None
+        if pan is not None:
+            self._pan = views.ArrayView(pan, "pan")
+            if self._pan.bands != 1 or self._pan.size != self.fused.size:
+                raise MetricError(
+                    f"pan is {self._pan.bands}x{self._pan.height}x{self._pan.width} (band, y, x) "
+                    f"and should be 1x{height}x{width}, the size of fused"
+                )
+        if not self.drop and (height % self.block or width % self.block):
+            raise MetricError(
+                f"fused of {height}x{width} pixels is not a multiple of the block, {self.block}, "
+                "as mode 'reference' needs; crop it or use mode 'default'"
+            )
+        self.mask = views.mask_view(mask, self.fused.size)
+        self.low_mask = None if self.mask is None else views.LowMaskView(self.mask, self.ratio)
+
+    @property
+    def pan(self) -> View:
+        """The PAN, which this index needs."""
+        if self._pan is None:
+            raise MetricError("this index compares with the PAN and there is none; pass pan")
+        return self._pan
+
+    def _low_block(self) -> int:
+        side, rest = divmod(self.block, self.ratio)
+        if rest or side < 2:
+            raise MetricError(
+                f"block_size {self.block} over ratio {self.ratio} must be a whole number of at "
+                "least 2 pixels for variant 'paper'"
+            )
+        return side
+
+    def _valid(self, rect: Rect) -> NDArray[np.bool_] | None:
+        """Fine pixels whose low-resolution pixel is valid as a whole."""
+        if self.low_mask is None:
+            return None
+        r0, r1, c0, c1 = rect
+        ratio = self.ratio
+        top, left = r0 // ratio, c0 // ratio
+        low = views.read_mask(self.low_mask, (top, -(-r1 // ratio), left, -(-c1 // ratio)))
+        if low is None:
+            return None
+        fine = low.repeat(ratio, axis=0).repeat(ratio, axis=1)
+        return fine[r0 - top * ratio :, c0 - left * ratio :][: r1 - r0, : c1 - c0]
+
+    def _rects(self) -> Iterator[tuple[Rect, NDArray[np.bool_] | None]]:
+        """Rectangles of blocks, cut to the image, and their validity."""
+        height = -(-self.fused.height // self.block) * self.block
+        width = -(-self.fused.width // self.block) * self.block
+        for r0, r1, c0, c1 in views.pieces(height, width, self.fused.bands, self.block):
+            rect = (r0, min(r1, self.fused.height), c0, min(c1, self.fused.width))
+            yield rect, self._valid(rect)
+
+    def _up(self, rect: Rect) -> NDArray[np.float64]:
+        return interpolated(self.ms, self.ratio, rect, self.low_mask, "ms")
+
+    def sums(
+        self,
+        *,
+        spectral: SpectralVariant | None = None,
+        spatial: SpatialVariant | None = None,
+        khan: Sensor | None = None,
+        sensor: Sensor | None = None,
+        stacklevel: int = 3,
+    ) -> FullResolutionSums:
+        """Walk over the scene once and collect the sums of the indices asked for."""
+        if spectral not in (None, "toolbox", "paper"):
+            raise OptionError(
+                f"variant '{spectral}' of D_lambda is unknown; choose 'toolbox' or 'paper'"
+            )
+        if spatial not in (None, "toolbox", "2015", "paper"):
+            raise OptionError(
+                f"variant '{spatial}' of D_s is unknown; choose 'toolbox', '2015' or 'paper'"
+            )
+        low_block = self._low_block() if "paper" in (spectral, spatial) else self.block
+        bands = self.fused.bands
+        kernels = None if khan is None else mtf_kernels(khan, self.ratio, bands)
+        guard = RangeGuard()
+        total = FullResolutionSums.zero(bands)
+        for rect, valid in self._rects():
+            up: NDArray[np.float64] | None = None
+            if khan is not None or "toolbox" in (spectral, spatial) or spatial == "2015":
+                up = self._up(rect)
+            for variant_spectral, variant_spatial in _merge(spectral, spatial):
+                piece = self._piece(rect, valid, up, variant_spectral, variant_spatial, sensor)
+                paper = "paper" in (variant_spectral, variant_spatial)
+                total += piece_sums(
+                    piece,
+                    self.block,
+                    low_block if paper else self.block,
+                    spectral=variant_spectral is not None,
+                    drop=self.drop,
+                )
+            if kernels is not None and up is not None:
+                total += self._khan(rect, up, valid, kernels, guard)
+        guard.warn(stacklevel)
+        return total
+
+    def _piece(
+        self,
+        rect: Rect,
+        valid: NDArray[np.bool_] | None,
+        up: NDArray[np.float64] | None,
+        spectral: SpectralVariant | None,
+        spatial: SpatialVariant | None,
+        sensor: Sensor | None,
+    ) -> Piece:
+        fused = views.clean(self.fused.read(rect), valid, "fused")
+        pan = pan_low = None
+        if spatial is not None:
+            pan = views.clean(self.pan.read(rect), valid, "pan")
+        shrunk = ShrunkView(self.pan, self.ratio, self.mask, "pan") if pan is not None else None
+        if "paper" in (spectral, spatial):
+            r0, r1, c0, c1 = (side // self.ratio for side in rect)
+            low_rect = (r0, r1, c0, c1)
+            low_valid = views.read_mask(self.low_mask, low_rect)
+            low = views.clean(self.ms.read(low_rect), low_valid, "ms")
+            if shrunk is not None:
+                pan_low = views.clean(shrunk.read(low_rect), low_valid, "pan")
+            return Piece(fused, low, pan, pan_low, valid, low_valid)
+        assert up is not None
+        if spatial == "2015":
+            if sensor is None:
+                raise OptionError("variant '2015' of D_s filters the PAN; pass sensor")
+            kernel = mtf_kernel(sensor, self.ratio, "pan", legacy=True)[None]
+            pan_low = filtered(self.pan, kernel, rect, self.mask, "pan")
+        elif shrunk is not None:
+            pan_low = interpolated(shrunk, self.ratio, rect, self.low_mask, "pan")
+        up = np.asarray(views.clean(up, valid, "ms"), dtype=np.float64)
+        if pan_low is not None:
+            pan_low = views.clean(pan_low, valid, "pan")
+        return Piece(fused, up, pan, pan_low, valid, valid)
+
+    def _khan(
+        self,
+        rect: Rect,
+        up: NDArray[np.float64],
+        valid: NDArray[np.bool_] | None,
+        kernels: NDArray[np.float64],
+        guard: RangeGuard,
+    ) -> FullResolutionSums:
+        low = filtered(self.fused, kernels, rect, self.mask, "fused")
+        return khan_sums(up, low, valid, self.block, guard)
+
+
+def _merge(
+    spectral: SpectralVariant | None, spatial: SpatialVariant | None
+) -> list[tuple[SpectralVariant | None, SpatialVariant | None]]:
+    """Do both terms in one go where they look at the same low image."""
+    if spectral is None and spatial is None:
+        return []
+    if spectral is None or spatial is None or (spectral == "paper") == (spatial == "paper"):
+        return [(spectral, spatial)]
+    return [(spectral, None), (None, spatial)]

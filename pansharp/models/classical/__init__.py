@@ -1,0 +1,1 @@
+"""Classical fusion methods; formulas and sources: docs/classical.md."""

@@ -1,0 +1,71 @@
+"""Sums that every global statistic is made of: counts, totals and cross products in float64."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from pansharp.models.base import Moments
+
+__all__ = ["covariance", "gram", "mean"]
+
+#: Pixels per partial product: small enough to stay in cache, and fixed so that sums repeat.
+_CHUNK = 1 << 15
+
+
+def gram(
+    planes: Sequence[NDArray[np.floating]], valid: NDArray[np.bool_] | None
+) -> NDArray[np.float64]:
+    """Cross products of image planes with a constant plane of ones put first.
+
+    Parameters
+    ----------
+    planes : sequence of ndarray, each shape (y, x)
+        Image planes, counts.
+    valid : ndarray, shape (y, x), bool, or None
+        Pixels to count.
+
+    Returns
+    -------
+    ndarray, shape (1 + planes, 1 + planes), float64
+        Entry (0, 0) is the number of pixels, row 0 the sums, the rest the cross products.
+    """
+    if valid is None:
+        flat = [np.ravel(p) for p in planes]
+    else:
+        flat = [p[valid] for p in planes]
+    size = flat[0].size
+    total = np.zeros((len(flat) + 1, len(flat) + 1))
+    for start in range(0, size, _CHUNK):
+        stop = min(size, start + _CHUNK)
+        block = np.empty((len(flat) + 1, stop - start))
+        block[0] = 1.0
+        for row, plane in enumerate(flat, 1):
+            block[row] = plane[start:stop]
+        total += block @ block.T
+    return total
+
+
+def mean(total: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means of the planes of a :func:`gram` total."""
+    return np.asarray(total[0, 1:] / total[0, 0])
+
+
+def covariance(total: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Covariance matrix (divisor n-1) of the planes of a :func:`gram` total."""
+    count = total[0, 0]
+    sums = total[0, 1:]
+    return np.asarray((total[1:, 1:] - np.outer(sums, sums) / count) / (count - 1.0))
+
+
+def add(left: Moments | None, right: Moments | None) -> Moments | None:
+    """Sum of two sets of moments, key by key."""
+    if left is None or right is None:
+        return left if right is None else right
+    return {key: left[key] + right[key] for key in left}

@@ -1,0 +1,138 @@
+"""Reference mode: the methods on whole float64 arrays with the toolbox's own filters and borders.
+
+The formulas are those of the default mode; only the primitives (interpolation, low-pass filters,
+decimation) are the toolbox's, circular and replicated borders included. In memory, whole ratio.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pansharp import filters
+from pansharp.errors import ModelError
+from pansharp.geometry.grids import Alignment, Window
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pansharp.chips import Chip
+    from pansharp.models.base import FusionModel, SceneFacts
+
+__all__ = ["ToolboxChip", "fuse_reference"]
+
+
+class ToolboxChip:
+    """A whole scene seen as one chip, with the toolbox's primitives in float64.
+
+    Parameters
+    ----------
+    pan : ndarray, shape (y, x), float64
+        PAN counts.
+    ms : ndarray, shape (band, y, x), float64
+        Low-resolution MS counts.
+    ratio : int
+        Power of two.
+    """
+
+    valid = None
+    halo = 0
+
+    def __init__(self, pan: NDArray[np.float64], ms: NDArray[np.float64], ratio: int) -> None:
+        self.pan = pan[None]
+        self.ms = ms
+        self.ratio = ratio
+        self.window = Window(0, 0, *pan.shape)
+        self.alignment = Alignment.toolbox(ratio)
+        self.bands = ms.shape[0]
+
+    def guide(self, halo: int = 0) -> NDArray[np.float64]:
+        """PAN, (1, y, x)."""
+        return self.pan
+
+    def up(self, halo: int = 0, ms: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """M~ with circular borders."""
+        return filters.interp23(self.ms if ms is None else ms, self.ratio)
+
+    def own_ms(self) -> Window:
+        """All MS pixels."""
+        return Window(0, 0, *self.ms.shape[1:])
+
+    def ms_pixels(self, window: Window) -> NDArray[np.float64]:
+        """All MS pixels."""
+        return self.ms
+
+    def ms_mask(self, window: Window) -> None:
+        """Everything is valid."""
+        return
+
+    def atrous_at_ms(self, window: Window) -> NDArray[np.float64]:
+        """B3-spline low-pass, decimated."""
+        return filters.decimate(filters.atrous_lp(self.pan[0], self.ratio), self.ratio)
+
+    def glp(self, gains: tuple[float, ...], halo: int = 0) -> NDArray[np.float64]:
+        """GLP low-pass of each band."""
+        planes = {}
+        for gain in set(gains):
+            kernel = filters.mtf_kernel_from_gain(gain, self.ratio)
+            low = filters.decimate(filters.correlate_replicate(self.pan[0], kernel), self.ratio)
+            planes[gain] = filters.interp23(low, self.ratio)
+        return np.stack([planes[g] for g in gains])
+
+    def bdsd_planes(
+        self, gains: tuple[float, ...], pan_gain: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Shrunk M~, its MTF low-pass, and the decimated MTF low-pass of the PAN."""
+        fine = filters.imresize(self.up(), 1.0 / self.ratio)
+        low = np.stack(
+            [
+                filters.correlate_replicate(p, filters.mtf_kernel_from_gain(g, self.ratio))
+                for p, g in zip(fine, gains, strict=True)
+            ]
+        )
+        kernel = filters.mtf_kernel_from_gain(pan_gain, self.ratio)
+        pan = filters.decimate(filters.correlate_replicate(self.pan[0], kernel), self.ratio)
+        return fine, low, pan
+
+
+def fuse_reference(
+    model: FusionModel,
+    pan: NDArray[np.floating],
+    ms: NDArray[np.floating],
+    facts: SceneFacts,
+    ratio: int,
+) -> NDArray[np.float64]:
+    """Fuse whole arrays as the MATLAB toolbox does.
+
+    Parameters
+    ----------
+    model : FusionModel
+        A classical method.
+    pan : ndarray, shape (y, x)
+        PAN counts.
+    ms : ndarray, shape (band, y / ratio, x / ratio)
+        MS counts.
+    facts : SceneFacts
+        MTF gains.
+    ratio : int
+        2, 4, 8, …
+
+    Returns
+    -------
+    ndarray, shape (band, y, x), float64
+
+    Raises
+    ------
+    ModelError
+        Sizes that are not exact multiples, or a ratio that is no power of two.
+    """
+    height, width = ms.shape[1] * ratio, ms.shape[2] * ratio
+    if pan.shape != (height, width) or ratio < 2 or ratio & (ratio - 1):
+        raise ModelError(
+            f"reference mode needs a ratio 2, 4 or 8 and PAN exactly that many times the MS; "
+            f"got PAN {pan.shape}, MS {ms.shape[1:]}, ratio {ratio}; use mode='default'"
+        )
+    chip: Chip = ToolboxChip(pan.astype(np.float64), ms.astype(np.float64), ratio)  # type: ignore[assignment]
+    fuser = model.finish(model.measure(chip, facts), facts)
+    return np.asarray(fuser(chip), dtype=np.float64)

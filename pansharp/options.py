@@ -1,0 +1,142 @@
+"""The options of a fusion: one frozen record, the same on the command line and in Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pansharp.errors import OptionError
+from pansharp.registry import nearest
+
+__all__ = ["FuseOptions"]
+
+_CHOICES = {
+    "adapt": ("auto", "always", "never"),
+    "blend": ("hann", "linear", "crop"),
+    "precision": ("float32", "bf16"),
+    "format": ("cog", "gtiff", "zarr"),
+    "compress": ("zstd", "deflate", "lzw", "none"),
+    "dtype": ("source", "uint8", "uint16", "int16", "float32"),
+    "backproject": ("auto", "0", "1", "2"),
+}
+_COUNTS = {"adapt_steps": 1, "tile": 64, "overlap": 0, "workers": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class FuseOptions:
+    """How to fuse and write one scene; make it with :meth:`checked`.
+
+    Parameters
+    ----------
+    model : str
+        Name of a model.
+    adapt : {"auto", "always", "never"}
+        Whether networks are fitted to the scene.
+    adapt_steps : int or None
+        Optimiser steps; None takes the network's own.
+    seed : int
+        Of everything random.
+    backproject : {"auto", "0", "1", "2"}
+        Back-projection passes. ``auto``: none for a classical product, chosen by HQNR for a network.
+    force : bool
+        Write the network's product even where a classical method wins.
+    tile, overlap : int or None
+        Work tile and blended overlap, PAN pixels.
+    blend : {"hann", "linear", "crop"} or None
+        How overlapping predictions are joined.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    precision : {"float32", "bf16"}
+        Arithmetic of a network.
+    workers : int or None
+        Threads; None takes the processors there are.
+    coregister : str
+        ``auto``, ``off``, or ``DY,DX``-like shift as ``DX,DY`` in PAN pixels.
+    card : bool
+        Score the product and write the card.
+    format, compress, dtype : str
+        Container, compression and number type of the product.
+    overwrite : bool
+        Replace an existing product.
+    """
+
+    model: str = "auto"
+    adapt: str = "auto"
+    adapt_steps: int | None = None
+    seed: int = 0
+    backproject: str = "auto"
+    force: bool = False
+    tile: int | None = None
+    overlap: int | None = None
+    blend: str | None = None
+    device: str = "auto"
+    precision: str = "float32"
+    workers: int | None = None
+    coregister: str = "auto"
+    card: bool = True
+    format: str = "cog"
+    compress: str = "zstd"
+    dtype: str = "source"
+    overwrite: bool = False
+
+    @classmethod
+    def checked(cls, **values: Any) -> FuseOptions:
+        """Make options from keywords; None means the default.
+
+        Raises
+        ------
+        OptionError
+            An unknown name, or a value that is not among the allowed ones.
+        UnknownModelError
+            No such model.
+        """
+        from pansharp.models import list_models
+        from pansharp.errors import UnknownModelError
+
+        known = [f.name for f in fields(cls)]
+        for key in values:
+            if key not in known:
+                raise OptionError(f"unknown option '{key}'; {nearest(key, known)}")
+        given = {key: value for key, value in values.items() if value is not None}
+        if "backproject" in given:
+            given["backproject"] = str(given["backproject"]).lower()
+        for key, choices in _CHOICES.items():
+            if key in given and given[key] not in choices:
+                raise OptionError(
+                    f"{_flag(key)} is '{given[key]}'; {nearest(str(given[key]), list(choices))}"
+                )
+        for key, least in _COUNTS.items():
+            if key in given and (not isinstance(given[key], int) or given[key] < least):
+                raise OptionError(f"{_flag(key)} is {given[key]}; it must be {least} or more")
+        if "model" in given:
+            given["model"] = str(given["model"]).lower()
+            if given["model"] not in list_models():
+                raise UnknownModelError(
+                    f"unknown model '{given['model']}'; {nearest(given['model'], list_models())}"
+                )
+        options = cls(**given)
+        options.shift()
+        return options
+
+    def shift(self) -> tuple[float, float] | None:
+        """The shift (rows, cols) that the user gave in PAN pixels, or None.
+
+        Raises
+        ------
+        OptionError
+            `coregister` is neither auto, off nor two numbers.
+        """
+        if self.coregister in ("auto", "off"):
+            return None
+        parts = self.coregister.replace(" ", "").split(",")
+        try:
+            cols, rows = (float(part) for part in parts)
+        except ValueError:
+            raise OptionError(
+                f"--coregister is '{self.coregister}'; give auto, off, or DX,DY in PAN pixels"
+            ) from None
+        return rows, cols
+
+
+def _flag(key: str) -> str:
+    return "--" + key.replace("_", "-")

@@ -1,0 +1,369 @@
+"""The conductor: scene to product, to array, or to report."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pansharp.card import build_card, card_path, card_tags, summary, write_card
+from pansharp.engine import CLASSICAL_TILE, default_workers, fuse_array, fuse_tiles, prepare
+from pansharp.errors import OptionError
+from pansharp.geometry.grids import Alignment
+from pansharp.models import create_model
+from pansharp.models.base import SceneFacts
+from pansharp.options import FuseOptions
+from pansharp.outcome import Outcome, decide
+from pansharp.writers import RasterProfile, open_writer, quantize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from pansharp.evaluation import Report
+    from pansharp.geometry.grids import Window
+    from pansharp.scene import Scene
+
+__all__ = ["FuseOptions", "Product", "evaluate_scene", "fuse", "fuse_arrays", "fuse_to_file"]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A written product.
+
+    Parameters
+    ----------
+    path : Path
+        The raster.
+    card : dict
+        Its score card.
+    card_path : Path or None
+        The card's file, None with ``card=False``.
+    """
+
+    path: Path
+    card: dict[str, object]
+    card_path: Path | None
+
+    def summary(self) -> str:
+        """The verdict in one line."""
+        return summary(self.card)
+
+
+def fuse_to_file(
+    scene: Scene,
+    path: str | Path,
+    options: FuseOptions | None = None,
+    *,
+    progress: Callable[[float, float, str], None] | None = None,
+) -> Product:
+    """Fuse a scene and write product and card; nothing appears unless everything succeeded.
+
+    Parameters
+    ----------
+    scene : Scene
+        From :func:`pansharp.open_scene`.
+    path : str or Path
+        The product.
+    options : FuseOptions, optional
+        What to do.
+    progress : callable, optional
+        Called with (done, total, label).
+
+    Returns
+    -------
+    Product
+
+    Raises
+    ------
+    PansharpError
+        The scene does not fit the model, or the product cannot be written.
+    """
+    options = options or FuseOptions()
+    target = Path(path)
+    profile = _profile(scene, options)
+    begin = time.perf_counter()
+    with open_writer(
+        target,
+        profile,
+        format=options.format,
+        compress=options.compress,
+        overwrite=options.overwrite,
+    ) as writer:
+        outcome = decide(scene, options, folder=target.parent, progress=progress)
+        try:
+            started = time.perf_counter()
+            _write(outcome, writer, profile, options, progress)
+            outcome.timings["writing"] = time.perf_counter() - started
+            outcome.timings["total"] = time.perf_counter() - begin
+        finally:
+            outcome.close()
+        card = build_card(outcome) if options.card else _plain_card(outcome)
+        writer.set_tags(card_tags(card))
+    saved = None
+    if options.card:
+        saved = card_path(target)
+        write_card(card, saved)
+    return Product(target, card, saved)
+
+
+def _plain_card(outcome: Outcome) -> dict[str, object]:
+    """What the tags say of a product that was not scored; no file is digested."""
+    from pansharp import __version__
+
+    return {
+        "pansharp": __version__,
+        "model": {
+            "name": outcome.asked,
+            "used": outcome.used,
+            "backprojections": outcome.passes,
+        },
+        "verdict": outcome.verdict.word if outcome.verdict else None,
+        "reduced": {},
+        "full": {},
+    }
+
+
+def _profile(scene: Scene, options: FuseOptions) -> RasterProfile:
+    dtype = str(scene.dtype) if options.dtype == "source" else options.dtype
+    if dtype == "float64":
+        dtype = "float32"
+    count, height, width = scene.shape
+    nodata = scene.nodata
+    if nodata is not None and np.dtype(dtype).kind != "f":
+        info = np.iinfo(dtype)
+        if not (float(nodata).is_integer() and info.min <= nodata <= info.max):
+            nodata = 0.0
+    return RasterProfile(
+        height=height,
+        width=width,
+        count=count,
+        dtype=dtype,
+        crs=scene.crs,
+        transform=scene.transform,
+        nodata=nodata,
+        band_names=scene.band_names,
+        scales=() if set(scene.scales) == {1.0} else scene.scales,
+        offsets=() if set(scene.offsets) == {0.0} else scene.offsets,
+        colors=_colors(scene.band_names),
+        band_tags=_band_tags(scene),
+        tags={"PANSHARP_SCENE": scene.name},
+    )
+
+
+def _colors(names: tuple[str, ...]) -> tuple[str, ...]:
+    known = {"blue": "blue", "green": "green", "red": "red", "b": "blue", "g": "green", "r": "red"}
+    return tuple(known.get(name.lower(), "undefined") for name in names)
+
+
+def _band_tags(scene: Scene) -> tuple[dict[str, str], ...]:
+    if not scene.wavelengths:
+        return ()
+    return tuple(
+        {"wavelength": f"{value:g}", "wavelength_units": "nm"} for value in scene.wavelengths
+    )
+
+
+def _write(
+    outcome: Outcome,
+    writer: Any,
+    profile: RasterProfile,
+    options: FuseOptions,
+    progress: Callable[[float, float, str], None] | None,
+) -> None:
+    dtype = np.dtype(profile.dtype)
+    block = int(writer.block)
+    tile = max(block, (options.tile or CLASSICAL_TILE) // block * block)
+
+    def finish(
+        window: Window, fused: NDArray[np.float32], valid: NDArray[np.bool_] | None
+    ) -> object:
+        return writer.encode(window, quantize(fused, dtype, valid=valid, nodata=profile.nodata))
+
+    scene = outcome.scene
+    rows = -(-scene.shape[1] // tile)
+    total = rows * -(-scene.shape[2] // tile)
+    stream = fuse_tiles(
+        scene, outcome.fuser, finish, tile=tile, workers=options.workers or default_workers()
+    )
+    for done, encoded in enumerate(stream, 1):
+        writer.append(encoded)
+        if progress:
+            progress(done, total, "writing")
+
+
+def fuse(
+    scene: Scene | str | Path,
+    model: str = "auto",
+    *,
+    progress: Callable[[float, float, str], None] | None = None,
+    **options: Any,
+) -> xr.DataArray:
+    """Fuse a scene to a lazy array.
+
+    Global statistics are gathered, and networks fitted and judged, at the call; the pixels are
+    computed chunk by chunk when they are read or written.
+
+    Parameters
+    ----------
+    scene : Scene, str or Path
+        A scene, or what :func:`pansharp.open_scene` takes.
+    model : str
+        Name of a model.
+    progress : callable, optional
+        Called with (done, total, label).
+    **options
+        Fields of :class:`pansharp.options.FuseOptions`.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dims (band, y, x), float32 counts, NaN where there is no data; attributes carry ``crs``,
+        ``transform``, ``nodata`` and the score card (``pansharp_card``).
+    """
+    from pansharp.lazy import lazy_product
+
+    chosen = FuseOptions.checked(model=model, **options)
+    if not hasattr(scene, "pan_source"):
+        from pansharp.readers import open_scene
+
+        scene = open_scene(scene)
+    outcome = decide(scene, chosen, folder=None, progress=progress)  # type: ignore[arg-type]
+    card = build_card(outcome) if chosen.card else _plain_card(outcome)
+    return lazy_product(outcome, card)
+
+
+def fuse_arrays(
+    pan: NDArray[np.generic],
+    ms: NDArray[np.generic],
+    model: str,
+    *,
+    ratio: int = 4,
+    sensor: str | None = None,
+    dtype: str = "float32",
+    mode: str = "default",
+    **options: Any,
+) -> NDArray[np.floating]:
+    """Fuse plain arrays in memory with a classical method, on the toolbox's grid.
+
+    MS pixel (i, j) sits on PAN pixel (ratio i + ratio // 2, ratio j + ratio // 2), the convention
+    of the MATLAB toolboxes and of all published test sets.
+
+    Parameters
+    ----------
+    pan : ndarray, shape (y, x) or (1, y, x)
+        PAN counts.
+    ms : ndarray, shape (band, y / ratio, x / ratio)
+        MS counts.
+    model : str
+        Name of a classical method.
+    ratio : int
+        MS pixel over PAN pixel.
+    sensor : str, optional
+        Sensor for MTF gains; 0.30 (MS) and 0.15 (PAN) without.
+    dtype : {"float32", "float64"}
+        Type of the result. Reference mode computes in float64.
+    mode : {"default", "reference"}
+        ``reference`` equals the toolboxes, circular borders included; ``default`` is what scenes
+        get: replicated borders, guarded divisions, float32.
+    **options
+        Options of the method.
+
+    Returns
+    -------
+    ndarray, shape (band, y, x)
+        Counts, not rounded and not clipped.
+
+    Raises
+    ------
+    OptionError
+        Unknown `dtype` or `mode`.
+    ModelError
+        Shapes or ratio that do not fit.
+    """
+    if dtype not in ("float32", "float64"):
+        raise OptionError(f"dtype is '{dtype}'; choose float32 or float64")
+    if mode not in ("default", "reference"):
+        raise OptionError(f"mode is '{mode}'; choose default or reference")
+    from pansharp.scene import Scene
+    from pansharp.sensors import get_sensor, mtf_gains
+
+    plane = np.asarray(pan)
+    plane = plane[0] if plane.ndim == 3 and plane.shape[0] == 1 else plane
+    cube = np.asarray(ms)
+    if plane.ndim != 2 or cube.ndim != 3:
+        raise OptionError(
+            f"pan has shape {np.shape(pan)} and ms {np.shape(ms)}; give (y, x) and (band, y, x)"
+        )
+    method = create_model(model, mode=mode, **options)
+    profile = get_sensor(sensor) if sensor else None
+    if mode == "reference":
+        from pansharp.models.classical.reference import fuse_reference
+
+        gains, _ = mtf_gains(profile, None, len(cube))
+        pan_gain = profile.pan_gain[0] if profile else 0.15
+        facts = SceneFacts(Alignment.toolbox(ratio), gains, pan_gain, profile)
+        return fuse_reference(method, plane, cube, facts, ratio).astype(dtype)
+    scene = Scene.from_arrays(plane, cube, alignment=Alignment.toolbox(ratio), sensor=profile)
+    gains, _ = mtf_gains(profile, None, len(cube))
+    facts = SceneFacts(
+        scene.alignment, gains, profile.pan_gain[0] if profile else 0.15, profile
+    )
+    fuser = prepare(method, scene, facts, workers=1)
+    return fuse_array(scene, fuser)[0].astype(dtype)
+
+
+def evaluate_scene(
+    scene: Scene,
+    options: FuseOptions | None = None,
+    *,
+    protocol: str = "reduced",
+    progress: Callable[[float, float, str], None] | None = None,
+) -> Report:
+    """Fuse a scene and score the result.
+
+    Parameters
+    ----------
+    scene : Scene
+        The scene.
+    options : FuseOptions, optional
+        Model and its options.
+    protocol : {"reduced", "full"}
+        ``reduced``: ERGAS, SAM, Q2n on blocks that nothing was fitted to; ``full``: D_lambda, D_s,
+        QNR, D_lambda_K, HQNR.
+    progress : callable, optional
+        Called with (done, total, label).
+
+    Returns
+    -------
+    Report
+    """
+    if protocol not in ("reduced", "full"):
+        raise OptionError(f"--protocol is '{protocol}'; choose reduced or full")
+    from pansharp.evaluation import Report
+
+    outcome = decide(scene, options or FuseOptions(), folder=None, progress=progress)
+    try:
+        card = build_card(outcome)
+    finally:
+        outcome.close()
+    part = card[protocol]
+    assert isinstance(part, dict)
+    if protocol == "reduced":
+        scores = dict(part.get("model", {}))
+        if "rho" in part:
+            scores["rho"] = part["rho"]
+    else:
+        scores = {k: v for k, v in part.items() if isinstance(v, float)}
+    return Report(
+        scores=scores,
+        protocol=protocol,
+        sensor=scene.sensor.name if scene.sensor else None,
+        conventions=dict(card["conventions"]),  # type: ignore[call-overload]
+        notes=tuple(outcome.warnings),
+    )

@@ -1,0 +1,169 @@
+"""From paths to scenes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from pansharp.errors import (
+    AmbiguousReaderError,
+    BandMismatchError,
+    OptionError,
+    ReaderError,
+    UnknownFormatError,
+)
+from pansharp.geometry.grids import Window
+from pansharp.readers._base import Reader, readers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pansharp.scene import Scene
+    from pansharp.sensors import SensorProfile
+
+    PathLike: TypeAlias = str | os.PathLike[str]
+    Paths: TypeAlias = PathLike | Sequence[PathLike]
+
+__all__ = ["Reader", "list_readers", "open_scene", "readers"]
+
+
+def list_readers() -> list[str]:
+    """Names of all readers, sorted."""
+    return readers.names()
+
+
+def open_scene(
+    path: PathLike | None = None,
+    *,
+    pan: PathLike | None = None,
+    ms: Paths | None = None,
+    hsi: Paths | None = None,
+    msi: PathLike | None = None,
+    sensor: str | SensorProfile | None = None,
+    reader: str | None = None,
+    nodata: float | None = None,
+    ratio: float | None = None,
+    bands: Sequence[str | int] | None = None,
+    bbox: tuple[float, float, float, float] | None = None,
+    window: Window | tuple[int, int, int, int] | None = None,
+) -> Scene:
+    """Open a PAN/MS pair as a scene; pixels are read later, window by window.
+
+    Parameters
+    ----------
+    path : path, optional
+        A PAN, an MS (the partner is found), or a folder with one pair. Beside `pan` or `ms` it
+        is the other half.
+    pan, msi : path, optional
+        High-resolution file: one band (`pan`), or any number (`msi`).
+    ms, hsi : path or sequence of paths, optional
+        Low-resolution file, or single-band files of one grid.
+    sensor : str or SensorProfile, optional
+        Sensor; default: what the files say for certain.
+    reader : str, optional
+        Name of the reader (:func:`list_readers`); default: the surest one.
+    nodata : float, optional
+        Value of pixels without data, instead of the files' own.
+    ratio : float, optional
+        MS pixel size over PAN pixel size, instead of what the grids say.
+    bands : sequence of str or int, optional
+        MS bands to keep: names, or indices counted from 0.
+    bbox : tuple of float, optional
+        Ground to keep, (min x, min y, max x, max y) in the scene's coordinate system.
+    window : Window or tuple of int, optional
+        Pixels of the product to keep, (row, column, height, width).
+
+    Returns
+    -------
+    Scene
+        The scene, after checks that end with an error before any work is done.
+
+    Raises
+    ------
+    ReaderError
+        When files are missing, incomplete, or not understood.
+    SceneError
+        When they do not make a scene: grids, bands, no data.
+    OptionError
+        When options contradict each other.
+    """
+    if isinstance(sensor, str):
+        from pansharp.sensors import get_sensor
+
+        sensor = get_sensor(sensor)
+    if ratio is not None and not ratio > 0:
+        raise OptionError(f"ratio is {ratio}; it must be positive")
+    if bands is not None and not bands:
+        raise BandMismatchError("no bands chosen; name at least one, or leave the option off")
+    if pan is not None and msi is not None:
+        raise OptionError("pan and msi both name the high-resolution image; give one of them")
+    if ms is not None and hsi is not None:
+        raise OptionError("ms and hsi both name the low-resolution image; give one of them")
+    high, low = pan if msi is None else msi, _paths(ms if hsi is None else hsi)
+    if high is not None and low:
+        if path is not None:
+            raise OptionError(f"'{path}' is a third image; give two of path, pan and ms")
+    elif path is not None and high is not None:
+        low = (os.fspath(path),)
+    elif path is not None and low:
+        high = path
+    if high is not None and low:
+        if reader not in (None, "pair"):
+            raise OptionError(f"reader '{reader}' finds its files itself; leave off pan and ms")
+        from pansharp.readers.pair import open_pair
+
+        scene = open_pair(
+            os.fspath(high),
+            low,
+            guide=msi is not None,
+            sensor=sensor,
+            nodata=nodata,
+            ratio=ratio,
+        )
+    else:
+        if len(low) > 1:
+            raise OptionError(f"{len(low)} MS files need their PAN; give it with --pan FILE")
+        given = path if path is not None else (high if high is not None else (low or (None,))[0])
+        if given is None:
+            raise OptionError("no image given; name a file or folder, or pan and ms")
+        name = os.fspath(given)
+        scene = _reader_of(name, reader).open(name, sensor=sensor, nodata=nodata, ratio=ratio)
+    if bands is not None:
+        scene = scene.select_bands(bands)
+    if bbox is not None:
+        scene = scene.crop_bounds(bbox)
+    if window is not None:
+        scene = scene.crop(window if isinstance(window, Window) else Window(*window))
+    return scene
+
+
+def _paths(given: Paths | None) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    if isinstance(given, str | os.PathLike):
+        return (os.fspath(given),)
+    paths = tuple(os.fspath(path) for path in given)
+    if not paths:
+        raise BandMismatchError("no MS files given; name at least one")
+    return paths
+
+
+def _reader_of(path: str, name: str | None) -> Reader:
+    if name is not None:
+        return readers.get(name)
+    local = "://" not in path and not path.startswith("/vsi")
+    if local and not Path(path).exists():
+        raise ReaderError(f"'{path}' does not exist; check the path")
+    scores = {key: readers.get(key).matches(path) for key in readers.names()}
+    best = max(scores.values(), default=0.0)
+    fitting = [key for key, score in scores.items() if score == best]
+    if best <= 0:
+        raise UnknownFormatError(
+            f"no reader understands '{path}'; 'pansharp readers' lists what is known"
+        )
+    if len(fitting) > 1:
+        raise AmbiguousReaderError(
+            f"readers {', '.join(fitting)} fit '{path}' equally well; choose with --reader"
+        )
+    return readers.get(fitting[0])

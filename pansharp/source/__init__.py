@@ -1,0 +1,31 @@
+"""Windowed reading of rasters and arrays, with the validity of every pixel.
+
+A pixel of a source is invalid when
+
+* every selected band holds the nodata value (a dark band of a good pixel may hold it too, so one
+  band alone does not decide), or
+* any selected band is NaN or infinite (or too large for float32), or
+* the file's own mask or alpha band says so.
+"""
+
+from __future__ import annotations
+
+from pansharp.source.arrays import ArraySource, SourceView, StackSource
+from pansharp.source.base import UNSET, BaseSource, Source, Unset
+from pansharp.source.padding import fill_invalid, read_padded
+from pansharp.source.raster import RasterSource, WarpedSource, open_raster
+
+__all__ = [
+    "UNSET",
+    "ArraySource",
+    "BaseSource",
+    "RasterSource",
+    "Source",
+    "SourceView",
+    "StackSource",
+    "Unset",
+    "WarpedSource",
+    "fill_invalid",
+    "open_raster",
+    "read_padded",
+]
