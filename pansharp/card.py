@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pansharp.outcome import Outcome
 
-__all__ = ["build_card", "card_path", "card_tags", "summary", "write_card"]
+__all__ = ["build_card", "card_path", "card_tags", "card_text", "summary", "write_card"]
 
 #: A file is digested whole up to this size; of larger ones three pieces and the size.
 _WHOLE = 256 * 2**20
@@ -116,8 +116,8 @@ def _alignment(outcome: Outcome) -> dict[str, object]:
     if shift is not None:
         base |= {
             "found_rows_cols_pan_px": [shift.rows, shift.cols],
-            "r2_before": round(shift.r2_before, 6),
-            "r2_after": round(shift.r2_after, 6),
+            "r2_before": round(float(shift.r2_before), 6),
+            "r2_after": round(float(shift.r2_after), 6),
         }
     return base
 
@@ -222,11 +222,16 @@ def card_tags(card: Mapping[str, object]) -> dict[str, str]:
     return tags
 
 
-def write_card(card: Mapping[str, object], path: Path) -> None:
+def card_text(card: Mapping[str, object]) -> str:
+    """The card as JSON text."""
+    return json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_card(text: str, path: Path) -> None:
     """Write the card beside its product, atomically."""
     part = path.with_name(path.name + f".part{os.getpid()}")
     try:
-        part.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -272,7 +272,7 @@ def _network(
     folder: Path | None,
     progress: Callable[[float, float, str], None] | None,
 ) -> Outcome:
-    from pansharp.adaptation.adapt import adapt, pixel_budget
+    from pansharp.adaptation.adapt import adapt, pixel_budget, resolve_device
     from pansharp.adaptation.guard import compare
     from pansharp.adaptation.trial import PASSES, Trial
 
@@ -298,7 +298,7 @@ def _network(
     outcome.timings["classical"] = clock.lap()
     if trial.train_pixels < 256 or trial.score_count == 0:
         return _too_small(outcome, original, options, progress)
-    device = _device(options)
+    device = resolve_device(options.device)
     adapted = adapt(
         name,
         trial,
@@ -344,21 +344,6 @@ class _Clock:
         return seconds
 
 
-def _device(options: FuseOptions) -> str:
-    import torch
-
-    name = options.device
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ModelError(f"--device is '{name}'; choose auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ModelError(f"--device {name} needs a CUDA device and there is none; use cpu")
-    return name
-
-
 def _predict(
     outcome: Outcome,
     name: str,
@@ -368,9 +353,7 @@ def _predict(
     progress: Callable[[float, float, str], None] | None,
 ) -> None:
     """Run the network over the scene into a scratch image."""
-    import torch
-
-    from pansharp.adaptation.adapt import anchored
+    from pansharp.adaptation.adapt import anchored, use_threads
     from pansharp.engine import FromSource, blend_tiles
     from pansharp.models.networks import get_network
     from pansharp.source.spool import Spool
@@ -383,7 +366,7 @@ def _predict(
     spec = get_network(name)
     tile, overlap, kind = lattice(spec, options, outcome)
     outcome.spool = Spool(scene.shape, folder)
-    torch.set_num_threads(1 if device == "cpu" else workers)
+    use_threads(1 if device == "cpu" else workers)
     pieces = blend_tiles(
         scene, fuser, tile=tile, overlap=overlap, kind=kind, multiple=spec.multiple_of,
         workers=workers if device == "cpu" else 1, progress=progress, label="predicting",

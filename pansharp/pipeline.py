@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pansharp.card import build_card, card_path, card_tags, summary, write_card
+from pansharp.card import build_card, card_path, card_tags, card_text, summary, write_card
 from pansharp.engine import CLASSICAL_TILE, default_workers, fuse_array, fuse_tiles, prepare
 from pansharp.errors import OptionError
 from pansharp.geometry.grids import Alignment
@@ -105,10 +106,12 @@ def fuse_to_file(
             outcome.close()
         card = build_card(outcome) if options.card else _plain_card(outcome)
         writer.set_tags(card_tags(card))
+        # Before the product appears: a card that cannot be written must not leave it alone.
+        text = card_text(card)
     saved = None
     if options.card:
         saved = card_path(target)
-        write_card(card, saved)
+        write_card(text, saved)
     return Product(target, card, saved)
 
 
@@ -191,10 +194,12 @@ def _write(
     stream = fuse_tiles(
         scene, outcome.fuser, finish, tile=tile, workers=options.workers or default_workers()
     )
-    for done, encoded in enumerate(stream, 1):
-        writer.append(encoded)
-        if progress:
-            progress(done, total, "writing")
+    # Closed first on an error, so that no worker writes after the writer has cleaned up.
+    with closing(stream):
+        for done, encoded in enumerate(stream, 1):
+            writer.append(encoded)
+            if progress:
+                progress(done, total, "writing")
 
 
 def fuse(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import warnings
 from difflib import get_close_matches
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pansharp.errors import PansharpError, PluginWarning
@@ -100,6 +99,9 @@ class Registry(Generic[T]):
         if self._plugins_loaded:
             return
         self._plugins_loaded = True
+        # Imported here: it costs as much as opening a scene.
+        from importlib.metadata import entry_points
+
         for point in entry_points(group=self.group):
             try:
                 item = point.load()

@@ -299,8 +299,8 @@ def _detect(
         return image
     mean = image.mean(axis=(-2, -1), keepdims=True, dtype=np.float64)
     sigma = np.sqrt(np.clip(image, 0.0, None) * mean) / snr
-    noisy = image + sigma * rng.standard_normal(image.shape, dtype=np.float32)
-    return noisy.astype(np.float32)
+    noise = sigma * rng.standard_normal(image.shape, dtype=np.float32)
+    return np.asarray(image + noise, dtype=np.float32)
 
 
 def _quantize(image: NDArray[np.float32], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +13,9 @@ import rasterio
 from pansharp import demo
 from pansharp.errors import OptionError, WriteError
 from pansharp.scene import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     pytest.importorskip("tensorly")
     pytest.importorskip("matplotlib")
     asked: list[dict[str, Any]] = []
-    errors = {"rescnn": 1.01, "mtf-glp-fs": 1.02, "exp": 1.05}
+    errors = {"rescnn": 1.01, "mtf-glp-fs": 1.02, "gsa": 1.03, "exp": 1.05}
 
     def open_scene(*, pan: str, ms: str, sensor: str) -> Scene:
         with rasterio.open(pan) as high, rasterio.open(ms) as low:
@@ -59,7 +61,11 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             truth, profile = raster.read(), raster.profile
         with rasterio.open(path, "w", **profile) as raster:
             raster.write((truth * errors[options.values["model"]]).astype(truth.dtype))
-        card = {"verdict": "equal", "model": {"used": "rescnn", "backproject": 1}}
+        card = {
+            "verdict": "equal",
+            "model": {"used": "rescnn", "backprojections": 1},
+            "reduced": {"classical_name": "gsa"},
+        }
         return Product(Path(path), card, Path(f"{path}.card.json"))
 
     readers, module = ModuleType("pansharp.readers"), ModuleType("pansharp.pipeline")
@@ -72,9 +78,9 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 def test_demo_compares_like_with_like(pipeline: list[dict[str, Any]], tmp_path: Path) -> None:
     result = demo.run_demo(tmp_path / "out")
-    assert [values["model"] for values in pipeline] == ["rescnn", "mtf-glp-fs", "exp"]
+    assert [values["model"] for values in pipeline] == ["rescnn", "gsa", "mtf-glp-fs", "exp"]
     # As many back-projections as the network's product has.
-    assert [values.get("backproject") for values in pipeline] == [None, 1, 1]
+    assert [values.get("backproject") for values in pipeline] == [None, 1, 1, 1]
     scores = result["scores"]
     assert scores["rescnn"]["ERGAS"] < scores["mtf-glp-fs"]["ERGAS"] < scores["exp"]["ERGAS"]
     # ERGAS of an image that is 1 % too bright: 100 / ratio * 0.01 * sqrt(mean square / mean**2).

@@ -15,8 +15,10 @@ from pansharp.adaptation.anchored import (
     guide_bands,
     network_inputs,
 )
-from pansharp.adaptation.fit import FitResult, Ground, fit, predict_ground
+from pansharp.adaptation.fit import Ground, fit, predict_ground
+from pansharp.adaptation.guard import BlockScores
 from pansharp.adaptation.level import BORDER
+from pansharp.adaptation.trial import PASSES
 from pansharp.errors import ModelError
 from pansharp.geometry.grids import Window
 from pansharp.models.classical.glp import GlpFuser
@@ -27,19 +29,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pansharp.adaptation.guard import BlockScores
     from pansharp.adaptation.trial import Trial
     from pansharp.models.base import Fuser
+    from pansharp.models.networks import NetworkSpec
 
-__all__ = ["Adapted", "adapt", "pixel_budget"]
+__all__ = ["Adapted", "adapt", "anchored", "pixel_budget", "resolve_device", "use_threads"]
 
 #: MS pixels up to which the network is trained once more on everything after it was judged.
 _RETRAIN_BELOW = 250 * 250
 #: R2 of the registered pair from which flips are sound.
 _FLIP_R2 = 0.95
-#: With fewer held-out blocks nothing is selected: a fixed number of steps, no early stop.
-_SELECT_BLOCKS = 8
-_UNSELECTED_STEPS = 150
+#: Steps on scenes with too few held-out blocks to select anything by score.
+_UNSELECTED_STEPS = 200
 
 
 @dataclass
@@ -123,19 +124,13 @@ def adapt(
     assert isinstance(anchor, GlpFuser)
     scaling = _scaling(trial)
     scale = np.asarray(scaling.bands, dtype=np.float32)
-    grounds = [
-        Ground(
-            network_inputs(chip, 0, anchor, scaling),
-            reduced.reference,
-            split.train,
-            split.choose,
-            reduced.valid,
-        )
-        for chip, reduced, split in zip(trial.chips, trial.reduced, trial.splits, strict=True)
+    whole = [
+        Ground(network_inputs(chip, 0, anchor, scaling), r.reference, _inner(r.valid), (), r.valid)
+        for chip, r in zip(trial.chips, trial.reduced, strict=True)
     ]
-    select = trial.choose_count + trial.score_count >= _SELECT_BLOCKS and trial.choose_count > 0
+    select = trial.selects
     wanted = steps or (recipe.steps if select else min(recipe.steps, _UNSELECTED_STEPS))
-    small = sum(g.mask.size for g in grounds) <= _RETRAIN_BELOW and len(grounds) == 1
+    small = trial.pixels <= _RETRAIN_BELOW and len(whole) == 1
     options = {
         "seed": seed,
         "flips": r2 >= _FLIP_R2,
@@ -146,56 +141,48 @@ def adapt(
         "progress": progress,
     }
     torch.set_num_threads(threads)
-    network = _fresh(name, trial, seed)
-    result = fit(
-        network, grounds, scale, recipe, steps=wanted, choose=select, label="adapting", **options
-    )
-    begin = time.perf_counter()
-    products = _predict(network, grounds, scale, spec.tile, spec.practical_halo,
-                        spec.multiple_of, device)
-    scores = trial.score_passes(products)
-    judged = time.perf_counter() - begin
-    final = network
-    if small:
-        everything = [
-            replace(g, mask=_inner(g.valid), blocks=()) for g in grounds
+    seconds = judged = 0.0
+    parts = []
+    for fold, splits in enumerate(trial.folds):
+        label = "adapting" if len(trial.folds) == 1 else f"adapting, fold {fold + 1}"
+        network = _fresh(name, trial, seed)
+        grounds = [
+            replace(ground, mask=split.train, blocks=split.choose)
+            for ground, split in zip(whole, splits, strict=True)
         ]
-        final = _fresh(name, trial, seed)
-        fit(
-            final, everything, scale, recipe, steps=wanted, choose=False,
+        result = fit(
+            network, grounds, scale, recipe, steps=wanted, choose=select, label=label, **options
+        )
+        seconds += result.seconds
+        begin = time.perf_counter()
+        parts.append(trial.score_passes(_predict(network, whole, scale, spec, device), fold))
+        judged += time.perf_counter() - begin
+    if small or len(trial.folds) > 1:
+        network = _fresh(name, trial, seed)
+        last = fit(
+            network, whole, scale, recipe, steps=wanted, choose=False,
             label="adapting on all blocks", **options,
         )
-    return Adapted(final, scaling, scores, _facts(name, network, result, trial, small, options,
-                                                 judged, wanted))
-
-
-def _facts(
-    name: str,
-    network: torch.nn.Module,
-    result: FitResult,
-    trial: Trial,
-    small: bool,
-    options: dict[str, object],
-    judged: float,
-    wanted: int,
-) -> dict[str, object]:
-    total = sum(s.train.size for s in trial.splits)
-    return {
+        seconds += last.seconds
+    scores = {k: BlockScores.merge([part[k] for part in parts]) for k in PASSES}
+    facts = {
         "name": name,
         "weights": "adapted",
         "parameters": sum(p.numel() for p in network.parameters()),
         "steps": result.steps,
         "steps_planned": wanted,
         "best_step": result.best_step,
-        "seconds": round(result.seconds, 2),
+        "folds": len(trial.folds),
+        "seconds": round(seconds, 2),
         "judging_seconds": round(judged, 2),
-        "seed": options["seed"],
+        "seed": seed,
         "flips": options["flips"],
-        "retrained_on_all": small,
+        "retrained_on_all": small or len(trial.folds) > 1,
         "training_pixels": trial.train_pixels,
-        "held_out_fraction": round(1.0 - trial.train_pixels / max(total, 1), 4),
+        "held_out_fraction": round(1.0 - trial.train_pixels / trial.pixels, 4),
         "curve": [[step, round(error, 6)] for step, error in result.curve],
     }
+    return Adapted(network, scaling, scores, facts)
 
 
 def _fresh(name: str, trial: Trial, seed: int) -> torch.nn.Module:
@@ -212,8 +199,10 @@ def _fresh(name: str, trial: Trial, seed: int) -> torch.nn.Module:
 
 
 def _scaling(trial: Trial) -> Scaling:
-    ms = [r.reference[:, s.train] for r, s in zip(trial.reduced, trial.splits, strict=True)]
-    pan = [c.guide()[0][s.train] for c, s in zip(trial.chips, trial.splits, strict=True)]
+    # One scale for all folds: a mean over the scene tells nothing of a block.
+    masks = [_inner(r.valid) for r in trial.reduced]
+    ms = [r.reference[:, mask] for r, mask in zip(trial.reduced, masks, strict=True)]
+    pan = [c.guide()[0][mask] for c, mask in zip(trial.chips, masks, strict=True)]
     if not sum(p.size for p in pan):
         raise ModelError(
             "no valid pixel is left to train on: the scene is too small or too full of nodata; "
@@ -232,9 +221,7 @@ def _predict(
     network: torch.nn.Module,
     grounds: list[Ground],
     scale: NDArray[np.float32],
-    tile: int,
-    context: int,
-    multiple: int,
+    spec: NetworkSpec,
     device: str,
 ) -> list[NDArray[np.float32]]:
     return [
@@ -243,13 +230,39 @@ def _predict(
             ground,
             scale,
             Window(0, 0, *ground.mask.shape),
-            tile=max(tile, 128),
-            context=context,
-            multiple=multiple,
+            tile=max(spec.tile, 4 * spec.practical_halo),
+            context=spec.practical_halo,
+            multiple=spec.multiple_of,
             device=device,
         )
         for ground in grounds
     ]
+
+
+def resolve_device(name: str) -> str:
+    """Turn ``auto`` into what there is, and check the rest.
+
+    Raises
+    ------
+    ModelError
+        The device is unknown or absent.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ModelError(f"--device is '{name}'; choose auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise ModelError(f"--device is '{name}'; choose auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ModelError(f"--device {name} needs a CUDA device and there is none; use cpu")
+    return name
+
+
+def use_threads(count: int) -> None:
+    """Set the threads inside one torch operation (1 while tiles run side by side)."""
+    torch.set_num_threads(count)
 
 
 def anchored(name: str, adapted: Adapted, anchor: Fuser, ratio: float, device: str,

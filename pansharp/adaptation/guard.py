@@ -35,8 +35,8 @@ class BlockScores:
         Sum of squared errors.
     counts : ndarray, shape (block,)
         Valid pixels.
-    means : ndarray, shape (band,)
-        Mean of the reference over all score blocks.
+    sums : ndarray, shape (block, band)
+        Sum of the reference over each block.
     angles : ndarray, shape (block,)
         Mean spectral angle, degrees.
     quality : ndarray, shape (block,)
@@ -47,10 +47,26 @@ class BlockScores:
 
     squared: NDArray[np.float64]
     counts: NDArray[np.float64]
-    means: NDArray[np.float64]
+    sums: NDArray[np.float64]
     angles: NDArray[np.float64]
     quality: NDArray[np.float64]
     ratio: float
+
+    @classmethod
+    def merge(cls, parts: Sequence[BlockScores]) -> BlockScores:
+        """Scores of several folds as one."""
+        names = ("squared", "counts", "sums", "angles", "quality")
+        joined = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
+        return cls(*joined, parts[0].ratio)
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Mean of the reference over all score blocks, per band."""
+        total = self.counts.sum()
+        means = self.sums.sum(axis=0) / total
+        spread = np.sqrt(self.squared.sum(axis=0) / total)
+        # Bands around 0 (signed data) have no relative error; their own error scale stands in.
+        return np.asarray(np.where(np.abs(means) > 1e-9, means, np.maximum(spread, 1e-9)))
 
     @property
     def relative(self) -> NDArray[np.float64]:
@@ -109,13 +125,13 @@ def score_blocks(
             angles.append(sam(truth, fused, mask=mask))
             side = split.size
             quality.append(q2n(truth, fused, block_size=side, shift=side, mask=mask))
-    total = np.asarray(counts)
-    means = np.asarray(sums).sum(axis=0) / total.sum()
-    spread = np.sqrt(np.asarray(squared).sum(axis=0) / total.sum())
-    # Bands around 0 (signed data) have no relative error; their own error scale stands in.
-    means = np.where(np.abs(means) > 1e-9, means, np.maximum(spread, 1e-9))
     return BlockScores(
-        np.asarray(squared), total, means, np.asarray(angles), np.asarray(quality), ratio
+        np.asarray(squared).reshape(len(counts), -1),
+        np.asarray(counts),
+        np.asarray(sums).reshape(len(counts), -1),
+        np.asarray(angles),
+        np.asarray(quality),
+        ratio,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy as np
 from pansharp.geometry.grids import Window
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["GUARD", "Split", "make_split"]
+__all__ = ["GUARD", "Split", "make_split", "share_blocks"]
 
 #: Pixels around a held-out block that are not trained on.
 GUARD = 4
@@ -40,7 +42,7 @@ class Split:
     score: tuple[Window, ...]
 
 
-def make_split(valid: NDArray[np.bool_], *, border: int, start: int = 0) -> Split:
+def make_split(valid: NDArray[np.bool_], *, border: int, phase: int = 1) -> Split:
     """Divide a reduced scene into training pixels and held-out blocks.
 
     Blocks of 32 pixels (16 on scenes below 250 pixels a side) tile the scene inside its border;
@@ -53,13 +55,13 @@ def make_split(valid: NDArray[np.bool_], *, border: int, start: int = 0) -> Spli
         Real data.
     border : int
         Pixels at each side that are never used.
-    start : int
-        Number of held-out blocks in scenes before this one: blocks alternate between choosing and
-        scoring across windows too.
+    phase : {1, 0}
+        Hold out blocks with odd (1) or even (0) indices: the second fold of a small scene.
 
     Returns
     -------
     Split
+        All held-out blocks are in `score`; :func:`share_blocks` gives half of them to choosing.
     """
     height, width = valid.shape
     size = 32 if min(height, width) >= 250 else 16
@@ -70,7 +72,7 @@ def make_split(valid: NDArray[np.bool_], *, border: int, start: int = 0) -> Spli
     held: list[Window] = []
     for i, row in enumerate(range(border, height - border, size)):
         for j, col in enumerate(range(border, width - border, size)):
-            if i % 2 == 0 or j % 2 == 0:
+            if i % 2 != phase or j % 2 != phase:
                 continue
             block = Window(row, col, size, size).intersect(
                 Window(border, border, height - 2 * border, width - 2 * border)
@@ -80,10 +82,30 @@ def make_split(valid: NDArray[np.bool_], *, border: int, start: int = 0) -> Spli
             full = block.height == size and block.width == size
             if full and valid[block.slices].mean() >= _SHARE:
                 held.append(block)
-    numbered = list(enumerate(held, start))
-    return Split(
-        size,
-        inner & ~blocked,
-        tuple(block for number, block in numbered if number % 2 == 1),
-        tuple(block for number, block in numbered if number % 2 == 0),
-    )
+    return Split(size, inner & ~blocked, (), tuple(held))
+
+
+def share_blocks(splits: Sequence[Split]) -> list[Split]:
+    """Let every second held-out block choose among states instead of being printed.
+
+    Parameters
+    ----------
+    splits : sequence of Split
+        Of all windows of a scene; blocks are numbered through.
+
+    Returns
+    -------
+    list of Split
+    """
+    result, number = [], 0
+    for split in splits:
+        numbered = list(enumerate(split.score, number))
+        number += len(numbered)
+        result.append(
+            replace(
+                split,
+                choose=tuple(block for n, block in numbered if n % 2 == 1),
+                score=tuple(block for n, block in numbered if n % 2 == 0),
+            )
+        )
+    return result

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pansharp.adaptation.backproject import BackProjected, back_project, backprojection_halo
-from pansharp.adaptation.guard import BlockScores, score_blocks
+from pansharp.adaptation.guard import MIN_BLOCKS, BlockScores, score_blocks
 from pansharp.adaptation.level import BORDER, ReducedScene, reduce_window, sample_windows
-from pansharp.adaptation.split import Split, make_split
+from pansharp.adaptation.split import Split, make_split, share_blocks
 from pansharp.chips import Chip, read_chip
 from pansharp.geometry.grids import Window
 from pansharp.geometry.kernels import glp_halo
@@ -62,7 +62,7 @@ class Trial:
     facts: SceneFacts
     budget: int
     reduced: list[ReducedScene] = field(init=False)
-    splits: list[Split] = field(init=False)
+    folds: list[list[Split]] = field(init=False)
     chips: list[Chip] = field(init=False)
     _facts: SceneFacts = field(init=False)
     _fusers: dict[str, Fuser] = field(init=False, default_factory=dict)
@@ -74,12 +74,12 @@ class Trial:
         every = [reduce_window(self.scene, window, gains) for window in windows]
         # Windows in the empty part of a scene have nothing to say.
         self.reduced = [r for r in every if r.valid.mean() > 0.25] or every[:1]
-        self.splits = []
-        held = 0
-        for reduced in self.reduced:
-            split = make_split(reduced.valid, border=BORDER, start=held)
-            held += len(split.choose) + len(split.score)
-            self.splits.append(split)
+        self.folds = [self._fold(1)]
+        held = _count(self.folds[0])
+        if held >= 2 * MIN_BLOCKS:
+            self.folds = [share_blocks(self.folds[0])]
+        elif held < MIN_BLOCKS:
+            self.folds.append(self._fold(0))
         ratio = self.scene.ratio
         halo = glp_halo(ratio, gains) + backprojection_halo(ratio, gains, max(PASSES))
         wide = max(halo, int(np.ceil(ratio * 28)))
@@ -91,25 +91,33 @@ class Trial:
             alignment, gains, self.facts.pan_gain, self.facts.sensor, self.facts.band_names
         )
 
-    @property
-    def score_count(self) -> int:
-        """Number of printed blocks."""
-        return sum(len(s.score) for s in self.splits)
+    def _fold(self, phase: int) -> list[Split]:
+        return [make_split(r.valid, border=BORDER, phase=phase) for r in self.reduced]
 
     @property
-    def choose_count(self) -> int:
-        """Number of choosing blocks."""
-        return sum(len(s.choose) for s in self.splits)
+    def score_count(self) -> int:
+        """Number of printed blocks, over all folds."""
+        return sum(_count(fold) for fold in self.folds)
+
+    @property
+    def selects(self) -> bool:
+        """Whether there are blocks to choose among states with."""
+        return any(split.choose for split in self.folds[0])
 
     @property
     def block_size(self) -> int:
         """Side of the blocks, MS pixels."""
-        return self.splits[0].size
+        return self.folds[0][0].size
 
     @property
     def train_pixels(self) -> int:
-        """Pixels that the loss may use."""
-        return int(sum(s.train.sum() for s in self.splits))
+        """Pixels that the loss may use, in the smallest fold."""
+        return min(int(sum(s.train.sum() for s in fold)) for fold in self.folds)
+
+    @property
+    def pixels(self) -> int:
+        """All pixels of the reduced scenes."""
+        return sum(r.valid.size for r in self.reduced)
 
     def fuser(self, name: str) -> Fuser:
         """A classical method, prepared at the reduced level."""
@@ -133,13 +141,18 @@ class Trial:
         """Classical method of the smallest ERGAS on the printed blocks."""
         return min(YARDSTICKS, key=lambda name: self.classical(name, passes).ergas)
 
-    def score(self, products: Sequence[NDArray[np.float32]]) -> BlockScores:
-        """Score whole products, one a reduced scene."""
+    def score(
+        self, products: Sequence[NDArray[np.float32]], fold: int | None = None
+    ) -> BlockScores:
+        """Score whole products, one a reduced scene, on the blocks of one fold or of all."""
 
         def cut(index: int, window: Window) -> NDArray[np.float32]:
             return products[index][:, *window.slices]
 
-        return score_blocks(self.reduced, self.splits, cut, self.scene.ratio)
+        folds = self.folds if fold is None else [self.folds[fold]]
+        return BlockScores.merge(
+            [score_blocks(self.reduced, splits, cut, self.scene.ratio) for splits in folds]
+        )
 
     def back_projected(
         self, products: Sequence[NDArray[np.float32]], passes: int
@@ -155,9 +168,13 @@ class Trial:
         ]
 
     def score_passes(
-        self, products: Sequence[NDArray[np.float32]]
+        self, products: Sequence[NDArray[np.float32]], fold: int
     ) -> dict[int, BlockScores]:
-        """Scores of a product after 0, 1 and 2 back-projections."""
-        return {k: self.score(self.back_projected(products, k)) for k in PASSES}
+        """Scores of a product on one fold after 0, 1 and 2 back-projections."""
+        return {k: self.score(self.back_projected(products, k), fold) for k in PASSES}
+
+
+def _count(splits: Sequence[Split]) -> int:
+    return sum(len(split.score) for split in splits)
 
 

@@ -66,7 +66,11 @@ def _size(source: Source) -> str:
 
 
 def _with_reference(
-    reference: str, fused: str, ratio: float | None, sensor: str | None, nodata: object
+    reference: str,
+    fused: str,
+    ratio: float | None,
+    nodata: float | None,
+    data_range: float | None,
 ) -> Report:
     from pansharp.evaluation import evaluate
     from pansharp.source import SourceView
@@ -77,13 +81,12 @@ def _with_reference(
             f"the reference '{reference}' has {_size(truth)} pixels and '{fused}' has "
             f"{_size(product)}; cut or reorder one of them so that they agree"
         )
-    more = {"sensor": sensor} if sensor is not None else {}
     return evaluate(
         reference=SourceView(truth),
         fused=SourceView(product),
         ratio=4 if ratio is None else ratio,
         mask=_mask(truth, product),
-        **more,
+        data_range=data_range,
     )
 
 
@@ -93,7 +96,7 @@ def _without_reference(
     ms: str | list[str],
     ratio: float | None,
     sensor: str | None,
-    nodata: object,
+    nodata: float | None,
 ) -> Report:
     from pansharp.evaluation import evaluate
     from pansharp.source import SourceView, StackSource
@@ -118,23 +121,29 @@ def _without_reference(
         )
     if ratio is not None and ratio != whole:
         raise OptionError(f"--ratio is {ratio:g}, but the files have the ratio {whole}")
-    more = {"sensor": sensor} if sensor is not None else {}
     return evaluate(
         fused=SourceView(product),
         pan=SourceView(guide),
         ms=SourceView(low),
         ratio=whole,
+        sensor=sensor,
         mask=_mask(product, guide),
-        **more,
     )
 
 
-def _open(path: str, nodata: object) -> RasterSource:
+def _open(path: str, nodata: float | None) -> RasterSource:
     from pansharp.source import UNSET, RasterSource
 
-    if nodata is None:
-        return RasterSource(path, nodata=UNSET)
-    return RasterSource(path, nodata=None if nodata == "none" else float(str(nodata)))
+    return RasterSource(path, nodata=UNSET if nodata is None else nodata)
+
+
+def _range(given: float | None, values: dict[str, Any]) -> float | None:
+    """Largest possible value: as given, else the sensor's; None leaves PSNR and SSIM out."""
+    if given is not None or values["sensor"] is None:
+        return given
+    from pansharp.sensors import get_sensor
+
+    return get_sensor(values["sensor"]).max_dn
 
 
 def _of_scene(scene: str | None, values: dict[str, Any], protocol: str | None) -> Report:
@@ -168,6 +177,12 @@ Examples:
 @click.option("--reference", metavar="FILE", help="The true image, on the product's grid.")
 @click.option("--fused", metavar="FILE", help="The product to score.")
 @click.option("--protocol", metavar="reduced|full", help="How to score a SCENE.")
+@click.option(
+    "--data-range",
+    type=options.Number(),
+    metavar="N",
+    help="Largest possible value, for PSNR and SSIM. [that of --sensor]",
+)
 @options.fuse_options
 @options.scene_options
 @options.config_option
@@ -178,6 +193,7 @@ def command(
     reference: str | None,
     fused: str | None,
     protocol: str | None,
+    data_range: float | None,
     as_json: bool,
     **values: Any,
 ) -> None:
@@ -195,7 +211,7 @@ def command(
         raise click.UsageError("--fused goes with --reference, or with --pan and --ms")
     elif reference is not None:
         report = _with_reference(
-            reference, fused, values["ratio"], values["sensor"], values["nodata"]
+            reference, fused, values["ratio"], values["nodata"], _range(data_range, values)
         )
     elif values["pan"] and values["ms"]:
         report = _without_reference(

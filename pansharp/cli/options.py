@@ -10,7 +10,6 @@ import click
 
 from pansharp.cli._output import configure_logging
 from pansharp.errors import OptionError
-from pansharp.geometry.grids import Window
 from pansharp.registry import nearest
 
 if TYPE_CHECKING:
@@ -44,7 +43,10 @@ __all__ = [
 _VERBOSITY = "pansharp.verbosity"
 
 #: Keywords of `open_scene`; every other shared option goes to `FuseOptions`.
-SCENE_KEYS = ("pan", "ms", "hsi", "msi", "sensor", "ratio", "bands", "bbox", "window", "nodata")
+SCENE_KEYS = (
+    *("pan", "ms", "hsi", "msi", "sensor", "ratio"),
+    *("bands", "bbox", "window", "nodata", "reader"),
+)
 
 
 #: Options with words for values, in which case does not matter.
@@ -258,7 +260,11 @@ def scene_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 "--window", type=NumberList("ROW,COL,HEIGHT,WIDTH", whole=True),
                 metavar="R,C,H,W", help="Only these PAN pixels.",
             ),
-XX
+            click.option(
+                "--nodata", type=Number(), metavar="N",
+                help="Value of pixels without data, instead of the files' own.",
+            ),
+            click.option("--reader", metavar="NAME", help="Format; see `pansharp readers`."),
         ],
     )  # fmt: skip
 
@@ -276,7 +282,6 @@ def fuse_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 "--coregister", metavar="auto|off|DX,DY",
                 help="Remove a shift between PAN and MS, or give it in PAN pixels. [auto]",
             ),
-            click.option("--weights", metavar="NAME|FILE", help="Weights of a network."),
             click.option(
                 "--adapt", metavar="auto|always|never",
                 help="Train the network on the scene itself. [auto]",
@@ -341,10 +346,6 @@ def open_input(path: str | None, values: dict[str, Any]) -> Scene:
     if "ms" in given:
         files = list(given["ms"])
         given["ms"] = files[0] if len(files) == 1 else files
-    if given.get("nodata") == "none":
-        given["nodata"] = None
-    if "window" in given:
-        given["window"] = Window(*given["window"])
     from pansharp.readers import open_scene
 
     return open_scene(path, **given)

@@ -22,10 +22,10 @@ Examples:
 @verbosity_options
 def command(as_json: bool) -> None:
     """List the formats that can be read."""
-    from pansharp.readers import list_readers
+    from pansharp.readers import list_readers, readers
 
-    found = list_readers()
+    found = [(name, readers.get(name).summary) for name in list_readers()]
     if as_json:
-        print_json(found)
-        return
-    click.echo(table(("name", "reads"), [(str(item), "") for item in found]))
+        print_json([{"name": name, "summary": summary} for name, summary in found])
+    else:
+        click.echo(table(("name", "reads"), found))

@@ -7,7 +7,7 @@ where valid. See docs/metrics.md for formulas, ranges and blind spots.
 
 from __future__ import annotations
 
-from pansharp.evaluation.arrays import cut_border, evaluate
+from pansharp.evaluation.arrays import clip_dn, cut_border, evaluate
 from pansharp.evaluation.fullres import FullResolutionAccumulator, FullResolutionSums
 from pansharp.evaluation.noreference import d_lambda, d_lambda_k, d_s, hqnr, qnr
 from pansharp.evaluation.q2n import q2n, q2n_map
@@ -25,6 +25,7 @@ __all__ = [
     "ReferenceSums",
     "Report",
     "cc",
+    "clip_dn",
     "cut_border",
     "d_lambda",
     "d_lambda_k",

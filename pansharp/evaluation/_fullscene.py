@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -87,6 +88,11 @@ class FullResolution:
         if self._pan is None:
             raise MetricError("this index compares with the PAN and there is none; pass pan")
         return self._pan
+
+    @cached_property
+    def shrunk(self) -> View:
+        """The PAN on the grid of the MS."""
+        return ShrunkView(self.pan, self.ratio, self.mask, "pan")
 
     def _low_block(self) -> int:
         side, rest = divmod(self.block, self.ratio)
@@ -176,14 +182,13 @@ class FullResolution:
         pan = pan_low = None
         if spatial is not None:
             pan = views.clean(self.pan.read(rect), valid, "pan")
-        shrunk = ShrunkView(self.pan, self.ratio, self.mask, "pan") if pan is not None else None
         if "paper" in (spectral, spatial):
             r0, r1, c0, c1 = (side // self.ratio for side in rect)
             low_rect = (r0, r1, c0, c1)
             low_valid = views.read_mask(self.low_mask, low_rect)
             low = views.clean(self.ms.read(low_rect), low_valid, "ms")
-            if shrunk is not None:
-                pan_low = views.clean(shrunk.read(low_rect), low_valid, "pan")
+            if pan is not None:
+                pan_low = views.clean(self.shrunk.read(low_rect), low_valid, "pan")
             return Piece(fused, low, pan, pan_low, valid, low_valid)
         assert up is not None
         if spatial == "2015":
@@ -191,8 +196,8 @@ class FullResolution:
                 raise OptionError("variant '2015' of D_s filters the PAN; pass sensor")
             kernel = mtf_kernel(sensor, self.ratio, "pan", legacy=True)[None]
             pan_low = filtered(self.pan, kernel, rect, self.mask, "pan")
-        elif shrunk is not None:
-            pan_low = interpolated(shrunk, self.ratio, rect, self.low_mask, "pan")
+        elif pan is not None:
+            pan_low = interpolated(self.shrunk, self.ratio, rect, self.low_mask, "pan")
         up = np.asarray(views.clean(up, valid, "ms"), dtype=np.float64)
         if pan_low is not None:
             pan_low = views.clean(pan_low, valid, "pan")

@@ -2,7 +2,7 @@
 
 Every index walks over rectangles and never holds more than one rectangle of each image, so the
 size of an image is limited by patience alone. A `View` is band-first and may be composed of
-another one (cropped, clipped, shrunk); it is only ever asked for contiguous windows.
+another one (cropped, averaged, shrunk); it is only ever asked for contiguous windows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pansharp.errors import MetricError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import NDArray
 
 __all__ = ["ArrayView", "Border", "Mask", "Raster", "RasterView", "View"]
 
@@ -153,19 +153,6 @@ class CropView(View):
         return self._base.inside((r0 + self._row, r1 + self._row, c0 + self._col, c1 + self._col))
 
 
-class ClipView(View):
-    """Another view with its values limited to 0 ... `top`."""
-
-    def __init__(self, base: View, top: float) -> None:
-        super().__init__(base.bands, base.height, base.width)
-        self._base = base
-        self._top = top
-
-    def inside(self, rect: Rect) -> NDArray[np.generic]:
-        """Pixels of a window, limited."""
-        return np.clip(self._base.inside(rect).astype(np.float64), 0.0, self._top)
-
-
 class LowMaskView(View):
     """A mask on the low grid: valid where all ``ratio x ratio`` fine pixels are."""
 
@@ -206,12 +193,9 @@ def read_mask(mask: View | None, rect: Rect, border: Border = "edge") -> NDArray
 
 
 def clean(
-    values: NDArray[np.generic],
-    valid: NDArray[np.bool_] | None,
-    name: str,
-    dtype: DTypeLike | None = None,
+    values: NDArray[np.generic], valid: NDArray[np.bool_] | None, name: str
 ) -> NDArray[np.generic]:
-    """Values with 0 in invalid pixels, as `dtype`; refuses what is not finite in valid ones."""
+    """Values with 0 in invalid pixels; refuses what is not finite in valid ones."""
     if valid is not None:
         values = np.where(valid, values, np.zeros((), dtype=values.dtype))
     if values.dtype.kind == "f":
@@ -227,7 +211,7 @@ def clean(
                 )
     elif values.dtype.kind not in "iub":
         raise MetricError(f"{name} has type {values.dtype}; indices need real numbers")
-    return values if dtype is None else values.astype(dtype, copy=False)
+    return values
 
 
 def pieces(height: int, width: int, bands: int, step: int) -> Iterator[Rect]:

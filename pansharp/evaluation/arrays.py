@@ -17,10 +17,12 @@ from pansharp.evaluation.windowed import Q_WINDOW, q_bands, scc
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from pansharp.evaluation._views import Mask, Raster
     from pansharp.sensors import SensorProfile
 
-__all__ = ["cut_border", "evaluate"]
+__all__ = ["clip_dn", "cut_border", "evaluate"]
 
 
 def cut_border(image: Raster, cut: int) -> Raster:
@@ -61,6 +63,34 @@ def cut_border(image: Raster, cut: int) -> Raster:
     if len(image.shape) == 2:
         return image[rows, cols]  # type: ignore[return-value]
     return image[:, rows, cols]  # type: ignore[return-value]
+
+
+def clip_dn(image: NDArray[np.generic], bits: int) -> NDArray[np.generic]:
+    """Limit digital numbers to 0 ... 2^bits, the toolbox's optional step before scoring.
+
+    The upper limit is 2^bits (2048 for 11 bits), not 2^bits - 1, as in the reference code.
+
+    Parameters
+    ----------
+    image : ndarray
+        Any shape.
+    bits : int
+        Radiometric resolution.
+
+    Returns
+    -------
+    ndarray
+        Same shape; float64 where the limit does not fit the type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> clip_dn(np.array([-5.0, 3000.0]), 11)
+    array([   0., 2048.])
+    """
+    if image.dtype.kind in "iu" and 2**bits > np.iinfo(image.dtype.str).max:
+        image = image.astype(np.float64)
+    return np.asarray(np.clip(image, 0, 2**bits))
 
 
 def evaluate(

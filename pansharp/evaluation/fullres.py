@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -260,16 +260,7 @@ def khan_sums(
     values = q2n_blocks(reference, filtered, valid, block, block)
     kept = values[~np.isnan(values)]
     zero = FullResolutionSums.zero(reference.shape[0])
-    return FullResolutionSums(
-        zero.fused,
-        zero.low,
-        zero.blocks,
-        zero.fused_pan,
-        zero.low_pan,
-        zero.pan_blocks,
-        float(kept.sum()),
-        kept.size,
-    )
+    return replace(zero, q2n_sum=float(kept.sum()), q2n_blocks=kept.size)
 
 
 class FullResolutionAccumulator:

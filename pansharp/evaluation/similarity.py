@@ -87,9 +87,9 @@ def ssim_bands(
         raise MetricError(
             f"data_range {data_range:g} must be positive, for example 2047 for 11 bits"
         )
-    full = views.pair(reference, fused)
-    first: View = full[0]
-    second: View = full[1]
+    first: View
+    second: View
+    first, second = views.pair(reference, fused)
     validity = views.mask_view(mask, first.size)
     factor = int(min(first.size) / 256 + 0.5)
     if factor > 1:

@@ -7,7 +7,7 @@ so that they can be taken tile by tile, added up, or resampled.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -344,9 +344,10 @@ def _rectangle(
     guard.look(x)
     values = q2n_blocks(x, y, valid, block, block)
     kept = values[~np.isnan(values)]
-    zero = np.zeros(reference.bands)
-    return sums + ReferenceSums(
-        0, zero, zero, zero, zero, zero, zero, 0.0, 0, float(kept.sum()), kept.size
+    return replace(
+        sums,
+        q2n_sum=float(kept.sum()),
+        q2n_blocks=kept.size,
     )
 
 

@@ -237,9 +237,9 @@ def scc(
     """
     if variant not in ("2021", "2015"):
         raise OptionError(f"variant '{variant}' of SCC is unknown; choose '2021' or '2015'")
-    views_pair = views.pair(reference, fused)
-    first: View = views_pair[0]
-    second: View = views_pair[1]
+    first: View
+    second: View
+    first, second = views.pair(reference, fused)
     validity = views.mask_view(mask, first.size)
     gradient: Callable[[Floats], Floats] = _horizontal
     if variant == "2021":

@@ -145,4 +145,4 @@ def _r2(
     # The first regressor is the constant, so cross[0] is the sum of the target.
     total = square - cross[0] ** 2 / count
     rest = square - float(cross @ inverse @ cross)
-    return 1.0 - max(rest, 0.0) / total if total > 0 else 0.0
+    return float(1.0 - max(rest, 0.0) / total) if total > 0 else 0.0

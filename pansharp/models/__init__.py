@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pansharp.errors import ModelError, UnknownModelError
+from pansharp.models.base import ModelSpec
 from pansharp.registry import Registry, nearest
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from pansharp.models.base import FusionModel, ModelSpec
+    from pansharp.models.base import FusionModel
 
 __all__ = [
     "build_network",
@@ -31,9 +32,11 @@ _BUILTIN = {
     "gsa": _CLASSICAL + "gsa",
     "bdsd-pc": _CLASSICAL + "bdsd",
     "mtf-glp-fs": _CLASSICAL + "glp",
+}#: Names that are no method of their own.
+_SPECIAL = {
+    "auto": "fits the plain residual network to the scene and takes whatever wins on unseen blocks",
+    "gdal-brovey": "GDAL's weighted Brovey through a pansharpened VRT",
 }
-#: Networks live in their own registry, which needs torch; here only their names and modules.
-_NETWORKS = ("rescnn", "rescnn-tiny", "ssft", "ssft-small", "ssft-tilefft")
 
 _registry: Registry[Callable[..., FusionModel]] = Registry(
     "model", _BUILTIN, "pansharp.models", UnknownModelError
@@ -43,7 +46,9 @@ register_model = _registry.register
 
 def is_network(name: str) -> bool:
     """Whether `name` is a network (needs torch and adaptation or weights)."""
-    return name.lower() in _NETWORKS
+    from pansharp.models.networks import list_networks
+
+    return name.lower() in list_networks()
 
 
 def list_models() -> list[str]:
@@ -59,7 +64,9 @@ def list_models() -> list[str]:
     >>> "mtf-glp-fs" in list_models()
     True
     """
-    return sorted({*_registry.names(), *_NETWORKS, "gdal-brovey", "auto"})
+    from pansharp.models.networks import list_networks
+
+    return sorted({*_registry.names(), *list_networks(), *_SPECIAL})
 
 
 def create_model(name: str, **options: object) -> FusionModel:
@@ -111,21 +118,18 @@ def get_spec(name: str) -> ModelSpec:
     if key in _SPECIAL:
         return _special_spec(key)
     if is_network(key):
-        from pansharp.models.networks import model_spec
+        from pansharp.models.networks import get_network
 
-        return model_spec(key)
+        facts = get_network(key)
+        return ModelSpec(
+            key, "network", facts.reference, facts.summary, tasks=facts.tasks, note=facts.note
+        )
     return create_model(key).spec
 
 
-_SPECIAL = {
-    "auto": "fits the plain residual network to the scene and takes whatever wins on unseen blocks",
-    "gdal-brovey": "GDAL's weighted Brovey through a pansharpened VRT",
-}
 
 
 def _special_spec(name: str) -> ModelSpec:
-    from pansharp.models.base import ModelSpec
-
     kind = "external" if name == "gdal-brovey" else "network"
     return ModelSpec(name, kind, "GDAL" if kind == "external" else "", _SPECIAL[name])
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name that PyTorch users expect
+from torch.nn import functional as F
 
 from pansharp.errors import OptionError
 from pansharp.models.layers.fusion import ResidualNetwork, zero_init
@@ -27,7 +27,8 @@ class _Block(nn.Module):
         self.second = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.relu(self.first(x)))
+        out: Tensor = x + self.second(F.relu(self.first(x)))
+        return out
 
 
 class ResCNN(ResidualNetwork):

@@ -16,180 +16,33 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name that PyTorch users expect
+from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from pansharp.errors import OptionError
+from pansharp.models.layers.attention import Windows, attend, sparse_softmax
 from pansharp.models.layers.fusion import ResidualNetwork, zero_init
+from pansharp.models.layers.spectral import (
+    ComplexMix,
+    Spectrum,
+    TileFourier,
+    WindowedFourier,
+    modulus,
+    reflect_pad,
+    scale,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FGSR", "SSF", "SSFT", "TKSR", "TileFourier", "WindowedFourier", "reflect_pad"]
+__all__ = ["FGSR", "SSF", "SSFT", "TKSR"]
 
 #: Fractions of the keys that ``topk="mix"`` combines.
 MIX_FRACTIONS = (1 / 2, 2 / 3, 3 / 4, 4 / 5)
 #: Side from which training recomputes each stage in the backward pass instead of keeping it.
 CHECKPOINT_ABOVE = 128
-_EPSILON = 1e-8
-
-#: Real and imaginary part stacked along the channels: (N, 2C, window row, window column, ky, kx).
-Spectrum = Tensor
-
-
-def reflect_pad(x: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
-    """Mirror `x` (..., H, W) at its border without repeating the edge, however wide the margin.
-
-    Margins as wide as the image, which torch's own padding refuses, mirror again and again.
-    """
-    height, width = x.shape[-2], x.shape[-1]
-    if max(top, bottom) < height and max(left, right) < width:
-        return F.pad(x, (left, right, top, bottom), mode="reflect")
-
-    def mirrored(n: int, before: int, after: int) -> Tensor:
-        i = torch.arange(-before, n + after, device=x.device)
-        period = max(2 * (n - 1), 1)
-        i = i.remainder(period)
-        return torch.minimum(i, (period - i).remainder(period) if n > 1 else i)
-
-    rows = mirrored(height, top, bottom)
-    columns = mirrored(width, left, right)
-    return x.index_select(-2, rows).index_select(-1, columns)
-
-
-def _modulus(z: Tensor) -> Tensor:
-    """Return sqrt(re^2 + im^2 + 1e-8) of stacked parts (N, 2C, ...): (N, C, ...)."""
-    real, imag = z.chunk(2, dim=1)
-    return torch.addcmul(real.square(), imag, imag).add_(_EPSILON).sqrt()
-
-
-def _scale(z: Tensor, gain: Tensor) -> Tensor:
-    """Multiply stacked parts (N, 2C, ...) by real factors (N, C, ...)."""
-    n, channels = gain.shape[:2]
-    return (z.view(n, 2, channels, *gain.shape[2:]) * gain.unsqueeze(1)).view_as(z)
-
-
-class WindowedFourier(nn.Module):
-    """Overlapping windows to spectra and back (weighted overlap-add).
-
-    Windows of `size` pixels start every ``size / 2`` pixels, anchored at the tensor's origin and
-    weighted by the square root of the periodic Hann window both ways; the squares add up to one.
-
-    Parameters
-    ----------
-    size : int
-        Side of a window in pixels, a multiple of 4.
-    chunk_values : int
-        Spectra are handed out in groups of window rows of about this many values. Small groups
-        stay in the processor's cache; the result does not depend on it.
-    """
-
-    window: Tensor
-
-    def __init__(self, size: int, chunk_values: int = 1 << 20) -> None:
-        super().__init__()
-        self.size = size
-        self.hop = size // 2
-        self.chunk_values = chunk_values
-        edge = torch.sin(math.pi * torch.arange(size, dtype=torch.float64) / size)
-        self.register_buffer("window", torch.outer(edge, edge).float(), persistent=False)
-
-    def spectra(self, x: Tensor) -> list[Spectrum]:
-        """Return the spectra of `x` (N, C, H, W), sides multiples of the hop, by window rows."""
-        n, channels, height, width = x.shape
-        hop, size = self.hop, self.size
-        padded = reflect_pad(x.float(), hop, hop, hop, hop)
-        if not padded.is_contiguous():
-            padded = padded.contiguous()
-        rows, columns = height // hop + 1, width // hop + 1
-        per_row = n * 2 * channels * columns * size * (hop + 1)
-        step = max(1, self.chunk_values // per_row)
-        out = []
-        for first in range(0, rows, step):
-            last = min(first + step, rows)
-            strip = padded[:, :, first * hop : (last + 1) * hop]
-            tiles = strip.unfold(2, size, hop).unfold(3, size, hop).contiguous()
-            out.append(_stack(torch.fft.rfft2(tiles.mul_(self.window), norm="ortho")))
-        return out
-
-    def image(self, spectra: list[Spectrum]) -> Tensor:
-        """Return the image (N, C, H, W) of the groups that :meth:`spectra` made, in their order."""
-        hop, size = self.hop, self.size
-        strips: list[Tensor] = []
-        below: Tensor | None = None
-        for group in spectra:
-            tiles = torch.fft.irfft2(_unstack(group), s=(size, size), norm="ortho")
-            tiles = tiles.mul_(self.window)
-            # First overlap-add along x: (N, C, row, column - 1, size, hop).
-            tiles = tiles[..., 1:, :, :hop] + tiles[..., :-1, :, hop:]
-            upper, lower = tiles[..., :hop, :], tiles[..., hop:, :]
-            if below is not None:
-                strips.append(upper[:, :, :1] + below)
-            strips.append(upper[:, :, 1:] + lower[:, :, :-1])
-            below = lower[:, :, -1:]
-        blocks = torch.cat(strips, dim=2)
-        n, channels, rows, columns = blocks.shape[:4]
-        return blocks.transpose(3, 4).reshape(n, channels, rows * hop, columns * hop)
-
-
-class TileFourier(nn.Module):
-    """One plain transform of the whole tile: every output then depends on the tile's extent."""
-
-    def spectra(self, x: Tensor) -> list[Spectrum]:
-        """Return the spectrum of `x` (N, C, H, W) as a list of one, a single window."""
-        z = _stack(torch.fft.rfft2(x.float(), norm="ortho"))
-        return [z[:, :, None, None]]
-
-    def image(self, spectra: list[Spectrum]) -> Tensor:
-        """Return the image (N, C, H, W) of what :meth:`spectra` made; W is even."""
-        (z,) = spectra
-        size = (z.shape[-2], 2 * (z.shape[-1] - 1))
-        return torch.fft.irfft2(_unstack(z)[:, :, 0, 0], s=size, norm="ortho")
-
-
-def _stack(z: Tensor) -> Spectrum:
-    return torch.cat((z.real, z.imag), dim=1)
-
-
-def _unstack(z: Spectrum) -> Tensor:
-    real, imag = z.chunk(2, dim=1)
-    return torch.complex(real, imag)
-
-
-class ComplexMix(nn.Module):
-    """Complex 1x1 convolution on stacked real and imaginary parts, as one real product.
-
-    (R + iJ)(x + iy) = (Rx - Jy) + i(Ry + Jx), so the real matrix is [[R, -J], [J, R]].
-
-    Parameters
-    ----------
-    inputs, outputs : int
-        Complex channels.
-    """
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        # Glorot for complex numbers: the variance is shared by the two parts.
-        bound = math.sqrt(3 / (2 * inputs))
-        self.real = nn.Parameter(torch.empty(outputs, inputs).uniform_(-bound, bound))
-        self.imag = nn.Parameter(torch.empty(outputs, inputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(2 * outputs))
-
-    def matrix(self, *parts: int) -> list[Tensor]:
-        """Return the real matrix cut into column groups, one for each of the stacked inputs."""
-        groups = zip(self.real.split(parts, 1), self.imag.split(parts, 1), strict=True)
-        return [torch.cat((torch.cat((r, -j), 1), torch.cat((j, r), 1)), 0) for r, j in groups]
-
-    def forward(self, *stacked: Tensor) -> Tensor:
-        """Mix inputs (N, 2 C_i, L), whose complex channels are taken together, to (N, 2 out, L)."""
-        matrices = self.matrix(*(x.shape[1] // 2 for x in stacked))
-        out = torch.matmul(matrices[0], stacked[0])
-        for matrix, x in zip(matrices[1:], stacked[1:], strict=True):
-            out = out.baddbmm_(matrix.expand(x.shape[0], -1, -1), x)
-        return out.add_(self.bias[:, None])
 
 
 class FGSR(nn.Module):
@@ -219,13 +72,13 @@ class FGSR(nn.Module):
         shape, zm, zp = zm.shape, zm.flatten(2), zp.flatten(2)
         with torch.autocast(zm.device.type, enabled=False):
             q = self.second(F.leaky_relu(self.first(zm, zp), 0.2, inplace=True))
-            modulus = _modulus(zm)
+            before = modulus(zm)
             of_q, of_m = self.amplitude.weight.chunk(2, dim=1)
             # |Zm| + Wo [|Q|; |Zm|]: the identity joins the weights instead of a pass over the data.
-            amplitude = torch.matmul(of_m + self.identity, modulus)
-            amplitude = amplitude.baddbmm_(of_q.expand(shape[0], -1, -1), _modulus(q))
-            amplitude = F.relu(amplitude.add_(self.amplitude.bias[:, None]))
-            return _scale(zm, amplitude / modulus).view(shape)
+            after = torch.matmul(of_m + self.identity, before)
+            after = after.baddbmm_(of_q.expand(shape[0], -1, -1), modulus(q))
+            after = F.relu(after.add_(self.amplitude.bias[:, None]))
+            return scale(zm, after / before).view(shape)
 
 
 class FeedForward(nn.Module):
@@ -246,97 +99,6 @@ class FeedForward(nn.Module):
         y = F.gelu(self.spread(y)).permute(0, 2, 3, 1)
         out: Tensor = self.reduce(y).permute(0, 3, 1, 2)
         return out
-
-
-class Windows(nn.Module):
-    """Cut feature maps into square attention windows and put them together again.
-
-    Parameters
-    ----------
-    size : int
-        Side in pixels.
-    shift : int
-        Offset of the windows, 0 or half a side. A shifted grid is padded, and what lies outside
-        the image is masked; a cyclic roll would join opposite borders.
-    batch : int or None
-        Windows handled at a time; None: 64 on a CPU, where the scores of so many stay in the
-        cache, else 1024. Changes memory and speed, not the result.
-    """
-
-    def __init__(self, size: int, shift: int, batch: int | None) -> None:
-        super().__init__()
-        self.size = size
-        self.shift = shift
-        self.batch = batch
-
-    def slices(self, tokens: Tensor) -> list[slice]:
-        """Return the batches of `tokens` (windows, ...)."""
-        step = self.batch or (64 if tokens.device.type == "cpu" else 1024)
-        return [slice(i, i + step) for i in range(0, tokens.shape[0], step)]
-
-    def cut(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (windows, size^2, C)."""
-        x = x.permute(0, 2, 3, 1)
-        if self.shift:
-            x = F.pad(x, (0, 0) + (self.shift,) * 4)
-        n, height, width, c = x.shape
-        a = self.size
-        x = x.reshape(n, height // a, a, width // a, a, c)
-        return x.transpose(2, 3).reshape(-1, a * a, c)
-
-    def join(self, tokens: Tensor, shape: torch.Size) -> Tensor:
-        """(windows, size^2, C) to (N, C, H, W), rows, columns and batch taken from `shape`."""
-        a, t = self.size, self.shift
-        height, width = shape[-2] + 2 * t, shape[-1] + 2 * t
-        x = tokens.view(shape[0], height // a, width // a, a, a, -1).transpose(2, 3)
-        x = x.reshape(shape[0], height, width, -1)
-        return x[:, t : height - t, t : width - t].permute(0, 3, 1, 2)
-
-    def outside(self, x: Tensor) -> Tensor | None:
-        """Return (windows, 1, 1, size^2): 0 inside the image, -inf outside; None if unshifted."""
-        if not self.shift:
-            return None
-        inside = self.cut(x.new_ones(x.shape[0], 1, x.shape[2], x.shape[3]))
-        return torch.log(inside).view(-1, 1, 1, self.size**2)
-
-
-def _threshold(scores: Tensor, keep: int) -> Tensor:
-    """Return the `keep`-th largest score of each row (last axis), shape (..., 1).
-
-    Rows with fewer than `keep` finite scores give their smallest finite one.
-    """
-    scores = scores.detach()
-    if scores.device.type == "cpu":
-        # NumPy sorts short rows with vector instructions, about ten times as fast as torch.topk.
-        ordered = np.sort(scores.numpy(), axis=-1)
-        last = torch.from_numpy(np.ascontiguousarray(ordered[..., -keep])).unsqueeze(-1)
-    else:
-        last = scores.topk(keep, dim=-1).values[..., -1:]
-    # At most three quarters of a window lie outside the image.
-    if 4 * keep <= scores.shape[-1]:
-        return last
-    finite = scores.masked_fill(scores.isneginf(), torch.inf).amin(-1, keepdim=True)
-    return torch.maximum(last, finite)
-
-
-def _sparse_softmax(scores: Tensor, keep: int) -> Tensor:
-    """Softmax over the `keep` largest scores of each row (and what ties with the last of them)."""
-    if keep >= scores.shape[-1]:
-        return scores.softmax(-1)
-    # A common shift leaves the softmax as it is, and after it one cheap pass drops what is below
-    # zero; comparing and filling through a boolean mask takes ten times as long.
-    above = scores - _threshold(scores, keep)
-    return F.threshold(above, -torch.finfo(above.dtype).tiny, -torch.inf).softmax(-1)
-
-
-def _attend(attention: Tensor, v: Tensor, out: nn.Linear) -> Tensor:
-    """Apply maps (windows * heads, queries, keys) to v (windows * heads, d, keys), then `out`.
-
-    Returns tokens (windows, queries, D).
-    """
-    mixed = torch.bmm(v.to(attention.dtype), attention.transpose(1, 2))
-    mixed = mixed.view(-1, out.in_features, mixed.shape[-1]).transpose(1, 2)
-    return torch.baddbmm(out.bias, mixed, out.weight.t().expand(mixed.shape[0], -1, -1))
 
 
 class TKSR(nn.Module):
@@ -377,10 +139,11 @@ class TKSR(nn.Module):
             q, k, v = self._heads(tokens[part])
             scores = torch.bmm((q * q.shape[1] ** -0.5).transpose(1, 2), k).float()
             if outside is not None:
-                scores = (scores.unflatten(0, (-1, self.heads)) + outside[part]).flatten(0, 1)
+                by_window = scores.view(-1, self.heads, *scores.shape[1:])
+                scores = (by_window + outside[part]).flatten(0, 1)
             attention = self._attention(scores)
             maps.append(attention)
-            done.append(_attend(attention, v, self.out))
+            done.append(attend(attention, v, self.out))
         p = p + self.windows.join(torch.cat(done), p.shape)
         return p + self.feed(p), maps
 
@@ -398,10 +161,10 @@ class TKSR(nn.Module):
             return scores.softmax(-1)
         if self.topk == "mix":
             weights = self.mixture.softmax(0)
-            parts = (_sparse_softmax(scores, round(f * keys)) for f in MIX_FRACTIONS)
+            parts = (sparse_softmax(scores, round(f * keys)) for f in MIX_FRACTIONS)
             mixed = torch.stack([w * part for w, part in zip(weights, parts, strict=True)])
             return mixed.sum(0)
-        return _sparse_softmax(scores, max(1, round(float(self.topk) * keys)))
+        return sparse_softmax(scores, max(1, round(float(self.topk) * keys)))
 
 
 class SSF(nn.Module):
@@ -433,7 +196,7 @@ class SSF(nn.Module):
     def forward(self, s: Tensor, p: Tensor, zp: list[Spectrum], maps: list[Tensor]) -> Tensor:
         """Return what is added to m from s, p (N, D, H, W), the spectra of p and the maps."""
         zs = self.fourier.spectra(s)
-        joined = [_scale(b, _modulus(a) / _modulus(b)) for a, b in zip(zs, zp, strict=True)]
+        joined = [scale(b, modulus(a) / modulus(b)) for a, b in zip(zs, zp, strict=True)]
         f = self.fourier.image(joined)
         s, p = s.permute(0, 2, 3, 1), p.permute(0, 2, 3, 1)
         v = self.value(self.norm(self.merge(torch.cat((f.permute(0, 2, 3, 1), s, p), -1))))
@@ -442,7 +205,7 @@ class SSF(nn.Module):
         done = []
         for part, attention in zip(self.windows.slices(tokens), maps, strict=True):
             heads = tokens[part].transpose(1, 2).reshape(attention.shape[0], -1, tokens.shape[1])
-            done.append(_attend(attention, heads, self.out))
+            done.append(attend(attention, heads, self.out))
         return self.windows.join(torch.cat(done), f.shape)
 
 

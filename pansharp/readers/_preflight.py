@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pansharp.errors import ReaderError, SceneError
 from pansharp.geometry.grids import Window
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_complete", "check_not_empty"]
 
+#: Drivers of plain numbers beside a header file.
+_RAW = ("ENVI", "EHdr", "GenBin", "ISCE", "ROI_PAC")
 #: Block addresses that are looked up per file.
 _LOOKUPS = 4096
 #: Side of the windows that are sampled, and of those of a full check, pixels.
@@ -37,14 +41,30 @@ def check_complete(source: RasterSource) -> None:
         When blocks lie past the end of the file, or the last rows cannot be read.
     """
     dataset = source.dataset()
-    if dataset.driver == "GTiff" and os.path.isfile(source.path):
-        _check_blocks(dataset, source.path)
+    if os.path.isfile(source.path):
+        if dataset.driver == "GTiff":
+            _check_blocks(dataset, source.path)
+        elif dataset.driver in _RAW:
+            _check_length(dataset, source.path)
     depth = int(dataset.block_shapes[0][0])
     wide = min(int(dataset.block_shapes[0][1]), source.width)
     row = max(0, source.height - min(depth, 8))
     # Left, middle and right block of the last row of blocks: a cut file lacks at least the last.
     for col in {0, (source.width - wide) // 2, source.width - wide}:
         source.read(Window(row, col, source.height - row, wide))
+
+
+def _check_length(dataset: DatasetReader, path: str) -> None:
+    """Compare the length of a raw file with what its header promises: GDAL reads on as zeros."""
+    pixel = sum(np.dtype(kind).itemsize for kind in dataset.dtypes)
+    need, size = dataset.height * dataset.width * pixel, os.path.getsize(path)
+    if size < need and "COMPRESSION" not in dataset.tags(ns="IMAGE_STRUCTURE"):
+        row = dataset.height * size // need
+        raise ReaderError(
+            f"'{path}' is incomplete: its header promises {dataset.height} x {dataset.width} "
+            f"pixels in {need} bytes, the file has {size} (about {row} rows); copy or download it "
+            "again"
+        )
 
 
 def _check_blocks(dataset: DatasetReader, path: str) -> None:

@@ -128,6 +128,8 @@ def open_pair(
     if not guide:
         _check_pan_bands(high, low)
     alignment, notes = place(pan_grid, grids[0], ratio)
+    if ratio is not None:
+        notes += (f"ratio {ratio:g} as given, whatever the files say",)
     ms_source: BaseSource = StackSource(low) if len(low) > 1 else low[0]
     if alignment is None:
         warped, alignment, note = _warped(pan_grid, grids[0], low, value, ratio)
@@ -279,7 +281,7 @@ def _finish(scene: Scene, notes: tuple[str, ...], pan: Grid, crs: str | None) ->
         )
     found: list[tuple[str, type[Warning]]] = []
     if share < 0.5:
-        text = f"{names} overlap in {share:.0%} of the MS area only"
+        text = f"{names} overlap in {100 * share:.3g} % of the MS area only"
         found.append((text, AlignmentWarning))
     whole = round(scene.ratio)
     if abs(scene.ratio - whole) > 0.01 * whole:

@@ -153,9 +153,10 @@ def _clamp(start: int, stop: int, size: int) -> tuple[int, int, int, int]:
     """First pixel and number of pixels to read on an axis, and how many to add before and after."""
     first = min(max(start, 0), size - 1)
     last = min(max(stop - 1, first), size - 1)
-    before = max(0, first - start)
     length = last - first + 1
-    return first, length, before, (stop - start) - before - length
+    added = stop - start - length
+    before = min(max(0, first - start), added)
+    return first, length, before, added - before
 
 
 def _padded(

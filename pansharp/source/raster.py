@@ -6,6 +6,7 @@ import copy
 import os
 import threading
 from typing import TYPE_CHECKING, Protocol, cast
+from weakref import WeakSet
 
 import numpy as np
 
@@ -97,7 +98,7 @@ class _DatasetSource(BaseSource):
             local.dataset = self._open()
             local.pid = os.getpid()
             with _OPENING:
-                self._opened.append(local.dataset)
+                self._opened.add(local.dataset)
         return local.dataset
 
     def read(self, window: Window) -> Array:
@@ -155,12 +156,13 @@ class _DatasetSource(BaseSource):
     def close(self) -> None:
         """Close the files that any thread has opened."""
         with _OPENING:
-            while self._opened:
-                self._opened.pop().close()
+            for dataset in list(self._opened):
+                dataset.close()
 
     def _forget(self) -> None:
         self._local = threading.local()
-        self._opened: list[_Closable] = []
+        # Weak, so that the files of a thread that has ended close by themselves.
+        self._opened: WeakSet[_Closable] = WeakSet()
 
     def __getstate__(self) -> dict[str, object]:
         state = self.__dict__.copy()
@@ -242,6 +244,7 @@ class WarpedSource(_DatasetSource):
         self._grid = (crs, transform, shape)
         self._file_crs = file_crs
         self._file_nodata = nodata
+        self._file_alpha: int | Unset | None = UNSET
         super().__init__(path, bands=bands, nodata=nodata, window=None)
         # The warper itself leaves out nodata pixels; alpha tells where nothing was written.
         self._blank_values = (None,) * self.bands
@@ -253,6 +256,10 @@ class WarpedSource(_DatasetSource):
 
         crs, transform, (height, width) = self._grid
         file = open_raster(self.path)
+        if isinstance(self._file_alpha, Unset):
+            self._file_alpha = _alpha_band(file)
+        if self._file_alpha is None and _labelled_alpha(file):
+            file = open_raster(_relabelled(file))
         options: dict[str, object] = {}
         if not isinstance(self._file_nodata, Unset):
             options["src_nodata"] = self._file_nodata
@@ -266,7 +273,7 @@ class WarpedSource(_DatasetSource):
                 height=height,
                 width=width,
                 resampling=Resampling.cubic,
-                add_alpha=_alpha_band(file) is None,
+                add_alpha=self._file_alpha is None,
                 **options,
             )
 
@@ -356,22 +363,58 @@ def _alpha_band(dataset: DatasetReader) -> int | None:
     GDAL calls the fourth band of any four-band 8-bit file alpha when it writes one, and near
     infrared bands carry that label in many deliveries. A mask has only two values.
     """
-    from rasterio.enums import ColorInterp
-
     last = dataset.count
-    if last < 2 or dataset.colorinterp[-1] != ColorInterp.alpha:
+    if not _labelled_alpha(dataset):
         return None
     name = dataset.descriptions[-1]
     if name and "alpha" not in name.lower():
         return None
-    if not hasattr(dataset, "src_dataset"):  # not a warped view, whose alpha GDAL has made
-        height, width = min(dataset.height, 256), min(dataset.width, 256)
-        sample = dataset.read(last, out_shape=(height, width))
-        values = np.unique(sample)
-        top = np.iinfo(sample.dtype).max if sample.dtype.kind in "iu" else 1
-        if not set(values.tolist()) <= {0, 1, 255, int(top)} or values.size > 2:
+    if hasattr(dataset, "src_dataset"):  # a warped view: the warper has made its alpha
+        return int(last)
+    top = np.iinfo(dataset.dtypes[-1]).max if np.dtype(dataset.dtypes[-1]).kind in "iu" else 1
+    seen: set[float] = set()
+    for row, col in _probes(dataset.height, dataset.width):
+        rows, cols = (row, min(row + 128, dataset.height)), (col, min(col + 128, dataset.width))
+        seen |= set(np.unique(dataset.read(last, window=(rows, cols))).tolist())
+        if not seen <= {0, 1, 255, top} or len(seen) > 2:
             return None
     return int(last)
+
+
+def _labelled_alpha(dataset: DatasetReader) -> bool:
+    from rasterio.enums import ColorInterp
+
+    return bool(dataset.count > 1 and dataset.colorinterp[-1] == ColorInterp.alpha)
+
+
+def _relabelled(dataset: DatasetReader) -> str:
+    """A virtual raster (VRT text) of the same bands without colours: the warper trusts labels."""
+    from xml.sax.saxutils import escape
+
+    names = {"uint8": "Byte", "int8": "Int8"}
+    bands = [
+        f'<VRTRasterBand dataType="{names.get(kind, kind.capitalize().replace("Ui", "UI"))}" '
+        f'band="{index}">'
+        + (f"<NoDataValue>{value}</NoDataValue>" if value is not None else "")
+        + f'<SimpleSource><SourceFilename relativeToVRT="0">{escape(dataset.name)}'
+        f"</SourceFilename><SourceBand>{index}</SourceBand></SimpleSource></VRTRasterBand>"
+        for index, (kind, value) in enumerate(
+            zip(dataset.dtypes, dataset.nodatavals, strict=True), start=1
+        )
+    ]
+    place = ", ".join(repr(float(number)) for number in dataset.transform.to_gdal())
+    system = f"<SRS>{escape(dataset.crs.to_wkt())}</SRS>" if dataset.crs else ""
+    return (
+        f'<VRTDataset rasterXSize="{dataset.width}" rasterYSize="{dataset.height}">{system}'
+        f"<GeoTransform>{place}</GeoTransform>{''.join(bands)}</VRTDataset>"
+    )
+
+
+def _probes(height: int, width: int) -> list[tuple[int, int]]:
+    """First pixels of a few windows of 128 pixels: the middle and towards the corners."""
+    down, across = max(0, height - 128), max(0, width - 128)
+    tenths = ((5, 5), (1, 1), (1, 9), (9, 1), (9, 9))
+    return [(down * y // 10, across * x // 10) for y, x in tenths]
 
 
 def _has_mask(dataset: DatasetReader, index: int) -> bool:

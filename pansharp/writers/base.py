@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pansharp.geometry.grids import Window
     from pansharp.writers.profile import RasterProfile
 
-__all__ = ["Writer", "pwrite"]
+__all__ = ["Writer", "copy_runs", "pread", "pwrite"]
 
 
 def _size(count: float) -> str:
@@ -34,19 +35,64 @@ def _size(count: float) -> str:
     return f"{count:.3g} TB"
 
 
+#: For systems whose files have one position only (Windows).
+_POSITION = threading.Lock()
+
+
 def pwrite(fd: int, data: bytes | memoryview, offset: int) -> None:
     """Write all of `data` at `offset`; safe to call from several threads at once."""
     view = memoryview(data).cast("B")
     while view:
-        done = os.pwrite(fd, view, offset)
+        if hasattr(os, "pwrite"):
+            done = os.pwrite(fd, view, offset)
+        else:
+            with _POSITION:
+                os.lseek(fd, offset, os.SEEK_SET)
+                done = os.write(fd, view)
         view, offset = view[done:], offset + done
+
+
+def pread(fd: int, size: int, offset: int) -> bytes:
+    """Up to `size` bytes from `offset`."""
+    if hasattr(os, "pread"):
+        return os.pread(fd, size, offset)
+    with _POSITION:
+        os.lseek(fd, offset, os.SEEK_SET)
+        return os.read(fd, size)
+
+
+def copy_runs(
+    source: int,
+    target: int,
+    starts: NDArray[np.uint64],
+    places: NDArray[np.uint64],
+    lengths: NDArray[np.uint32],
+) -> None:
+    """Copy blocks into order, neighbours in the spool at once."""
+    total = len(starts)
+    first = 0
+    while first < total:
+        last = first + 1
+        size = int(lengths[first])
+        while last < total and int(starts[last]) == int(starts[first]) + size and size < 1 << 23:
+            size += int(lengths[last])
+            last += 1
+        offset, place = int(starts[first]), int(places[first])
+        while size:
+            data = pread(source, size, offset)
+            if not data:
+                raise WriteError("a part of the product was cut short by another program")
+            pwrite(target, data, place)
+            offset, place, size = offset + len(data), place + len(data), size - len(data)
+        first = last
 
 
 class Writer(ABC):
     """Puts blocks of a product into a file that appears only when it is complete.
 
     Everything is written to ``NAME.part*`` in the target folder and removed on any error. As a
-    context manager a writer aborts on an exception; leaving it normally finishes the file.
+    context manager a writer aborts on an exception; leaving it normally finishes the file. Worker
+    threads must have ended by then: close the map that runs `encode` first.
 
     Parameters
     ----------
@@ -118,6 +164,8 @@ class Writer(ABC):
         WriteError
             If the window is not aligned, the array does not fit, or the disk is full.
         """
+        if not self._open:
+            raise WriteError(f"{self.path.name} is closed; open a new writer")
         expected = (self.profile.count, window.height, window.width)
         if array.shape != expected or array.dtype != self.profile.dtype:
             raise WriteError(

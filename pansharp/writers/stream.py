@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from pansharp.errors import OptionError
 from pansharp.geometry.grids import Window
+from pansharp.registry import nearest
 from pansharp.writers.profile import RasterProfile, check_dtype
 from pansharp.writers.rounding import quantize
 
@@ -36,6 +38,7 @@ class Stream(Protocol):
 # written, from the graph.
 _STREAMS: OrderedDict[str, Stream] = OrderedDict()
 _KEPT = 256
+_OPTIONS = ("compress", "overwrite", "block", "level", "overviews")
 
 
 def register_stream(name: str, stream: Stream) -> None:
@@ -97,6 +100,9 @@ def write(
     from pansharp.tiling import ordered_map, recut
     from pansharp.writers import format_of, open_writer
 
+    for name in options:
+        if name not in _OPTIONS:
+            raise OptionError(f"unknown option '{name}'; {nearest(name, [*_OPTIONS])}")
     target = Path(path)
     kind = format_of(target, format)
     stream = _STREAMS.get(str(getattr(fused.data, "name", "")))
@@ -107,14 +113,25 @@ def write(
         return target
     cube = _cube(fused)
     profile = profile_of(cube, dtype)
-    count = workers if workers is not None else len(os.sched_getaffinity(0))
+    count = _cores() if workers is None else workers
     with open_writer(target, profile, format=kind, **options) as writer:  # type: ignore[arg-type]
         pieces = recut(
             _pieces(cube, profile), profile.width, profile.height, writer.block, profile.count
         )
-        for encoded in ordered_map(lambda piece: writer.encode(*piece), pieces, workers=count):
-            writer.append(encoded)
+        # Closing waits for the workers, so that none writes any more when the writer cleans up.
+        with closing(
+            ordered_map(lambda piece: writer.encode(*piece), pieces, workers=count)
+        ) as results:
+            for encoded in results:
+                writer.append(encoded)
     return target
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _cube(fused: xr.DataArray) -> xr.DataArray:

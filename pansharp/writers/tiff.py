@@ -29,7 +29,7 @@ from pansharp.writers._tags import (
     gdal_tags,
     numbers,
 )
-from pansharp.writers.base import Writer, pwrite
+from pansharp.writers.base import Writer, copy_runs, pwrite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -207,7 +207,8 @@ class TiffWriter(Writer):
             cut = pixels if self._planes == 1 else pixels[plane : plane + 1]
             if self._direct:
                 data = self._codec.pack(cut)
-                # The system takes one writer per file at a time and spins for the others.
+                # The system lets one writer per file in anyway; the lock also keeps the number of
+                # a closed file, which may belong to another one by then, from being used.
                 with self._turn:
                     pwrite(self._fds[0], data.data, int(self._offsets[level.index][number]))
                 out.append((level.index, number, None))
@@ -288,7 +289,7 @@ class TiffWriter(Writer):
         pwrite(target, self._header(self._gdal), 0)
         for level in reversed(self._levels):
             i = level.index
-            _copy(spools[i], target, starts[i], self._offsets[i], self._lengths[i])
+            copy_runs(spools[i], target, starts[i], self._offsets[i], self._lengths[i])
         os.fsync(target)
 
     def _open_direct(self) -> None:
@@ -363,43 +364,19 @@ class TiffWriter(Writer):
         return self._planes * level.rows * level.cols
 
     def _create(self, suffix: str) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
+        flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         fd = os.open(self._part(suffix), flags, 0o666)
         self._fds.append(fd)
         return fd
 
     def _close(self) -> None:
-        while self._fds:
-            os.close(self._fds.pop())
+        with self._turn:
+            while self._fds:
+                os.close(self._fds.pop())
         self._pending.clear()
 
     def _replace(self) -> None:
         super()._replace()
         for part in self._parts:
             part.unlink(missing_ok=True)
-
-
-def _copy(
-    source: int,
-    target: int,
-    starts: NDArray[np.uint64],
-    places: NDArray[np.uint64],
-    lengths: NDArray[np.uint32],
-) -> None:
-    """Copy blocks into order, neighbours in the spool at once."""
-    total = len(starts)
-    first = 0
-    while first < total:
-        last = first + 1
-        size = int(lengths[first])
-        while last < total and int(starts[last]) == int(starts[first]) + size and size < 1 << 23:
-            size += int(lengths[last])
-            last += 1
-        offset, place = int(starts[first]), int(places[first])
-        while size:
-            data = os.pread(source, size, offset)
-            if not data:
-                raise WriteError("a part of the product was cut short by another program")
-            pwrite(target, data, place)
-            offset, place, size = offset + len(data), place + len(data), size - len(data)
-        first = last

@@ -181,7 +181,7 @@ def _compressors(compress: str, level: int) -> object:
 
 
 def _flush(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY)
+    fd = os.open(path, os.O_RDWR)
     try:
         os.fsync(fd)
     finally:

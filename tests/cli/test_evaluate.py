@@ -77,13 +77,23 @@ def test_with_reference(run: Run, files: dict[str, str], asked: dict[str, Any]) 
     whole = mask[0:64, 0:48]
     assert not whole[:8, :8].any()
     assert whole.sum() == 64 * 48 - 64
+    # A nodata value of the user's replaces the file's own.
+    run("evaluate", "--reference", files["reference"], "--fused", files["fused"], "--nodata", "-1")
+    assert asked["mask"] is None
     np.testing.assert_array_equal(mask[4:10, 6:], whole[4:10, 6:])
 
 
-def test_nodata_can_be_switched_off(run: Run, files: dict[str, str], asked: dict[str, Any]) -> None:
-    run("evaluate", "--reference", files["reference"], "--fused", files["fused"],
-        "--nodata", "none")  # fmt: skip
-    assert asked["mask"] is None
+def test_range_for_psnr_comes_from_the_sensor(
+    run: Run, files: dict[str, str], asked: dict[str, Any]
+) -> None:
+    form = ("evaluate", "--reference", files["reference"], "--fused", files["fused"])
+    for more, expected in (
+        ([], None),
+        (["--sensor", "wv3"], 2047),
+        (["--sensor", "wv3", "--data-range", "1023"], 1023),
+    ):
+        assert run(*form, *more).exit_code == 0
+        assert asked["data_range"] == expected
 
 
 def test_without_reference(run: Run, files: dict[str, str], asked: dict[str, Any]) -> None:

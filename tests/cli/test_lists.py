@@ -68,6 +68,15 @@ def test_one_model(run: Run) -> None:
     assert json.loads(run("models", "mtf-glp-fs", "--json").stdout)["name"] == "mtf-glp-fs"
 
 
+def test_readers(run: Run) -> None:
+    documents = json.loads(run("readers", "--json").stdout)
+    assert "pair" in {document["name"] for document in documents}
+    assert all(document["summary"] for document in documents)
+    assert [line.split()[0] for line in run("readers").stdout.splitlines()[1:]] == [
+        document["name"] for document in documents
+    ]
+
+
 @pytest.mark.parametrize(
     ("limits", "text"),
     [(None, "any"), ((2, 8), "2-8"), ((4, 4), "4"), ((3, None), "3 or more"), ((1.5, 6), "1.5-6")],

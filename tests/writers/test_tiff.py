@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from pansharp.errors import OptionError, WriteError
 from pansharp.geometry.grids import Window
 from pansharp.writers import DTYPES, RasterProfile, open_writer
 from pansharp.writers.tiff import TiffWriter, pick_block
-
 
 Save = Callable[..., Path]
 Make = Callable[..., NDArray[Any]]
@@ -35,7 +35,7 @@ def check_cog(path: Path) -> None:
 
 def halved(image: NDArray[Any], nodata: float | None) -> NDArray[Any]:
     """Mean of the up to four pixels with data, straight from the definition."""
-    count, height, width = image.shape
+    _, height, width = image.shape
     values = np.pad(image.astype(float), ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
     if nodata is not None:
         values[values == nodata] = np.nan
@@ -137,7 +137,8 @@ def test_float_nan_is_left_out_of_overviews(make_image: Make, save: Save) -> Non
     path = save(image, block=32, facts={"nodata": float("nan")})
     got = read(path, 0)
     assert np.isnan(got[:, 0, 0]).all()
-    np.testing.assert_allclose(got[:, 1, 1], image[:, 3, 3])
+    three = image[:, 3, 3] + image[:, 2, 3] + image[:, 3, 2]
+    np.testing.assert_allclose(got[:, 1, 1], three / 3, rtol=1e-6)
     assert np.isfinite(got[:, 2:, 2:]).all()
 
 
@@ -199,7 +200,7 @@ def test_rgb_and_rpc(make_image: Make, save: Save) -> None:
         },
     )
     with rasterio.open(path) as source:
-        assert source.photometric.name == "rgb"
+        assert [c.name for c in source.colorinterp] == ["red", "green", "blue"]
         assert source.rpcs.lat_off == 1.0
         assert source.crs is None
         assert source.transform.is_identity
@@ -305,8 +306,6 @@ def test_disk_full(
     compress: str,
     after: int,
 ) -> None:
-    import os
-
     real, calls = os.pwrite, []
 
     def full(fd: int, data: bytes, offset: int) -> int:
@@ -326,12 +325,21 @@ def test_disk_full(
 def test_short_writes_are_continued(
     make_image: Make, save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
     real = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda fd, data, at: real(fd, memoryview(data)[:700], at))
     image = make_image(2, 100, 120, "uint16")
     assert np.array_equal(read(save(image, block=32)), image)
+
+
+def test_systems_without_positioned_writes(
+    make_image: Make, save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "pwrite")
+    monkeypatch.delattr(os, "pread")
+    image = make_image(2, 100, 120, "uint16")
+    for compress in ("zstd", "none"):
+        path = save(image, block=32, workers=3, compress=compress, overwrite=True)
+        assert np.array_equal(read(path), image)
 
 
 def test_no_room_is_seen_before_the_work(tmp_path: Path) -> None:
@@ -344,7 +352,7 @@ def test_no_room_is_seen_before_the_work(tmp_path: Path) -> None:
 def test_missing_windows_are_noticed(tmp_path: Path) -> None:
     writer = open_writer(tmp_path / "a.tif", RasterProfile(64, 64, 1, "uint8"), block=32)
     writer.append(writer.encode(Window(0, 0, 32, 64), np.zeros((1, 32, 64), np.uint8)))
-    with pytest.raises(WriteError, match="a.tif is incomplete: 2048 of 4096 pixels"):
+    with pytest.raises(WriteError, match=r"a\.tif is incomplete: 2048 of 4096 pixels"):
         writer.finish()
     assert list(tmp_path.iterdir()) == []
 

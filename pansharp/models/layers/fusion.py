@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name that PyTorch users expect
+from torch.nn import functional as F
 
 from pansharp.errors import BandMismatchError, ModelError, OptionError
 
