@@ -148,9 +148,7 @@ def _reduced(outcome: Outcome) -> dict[str, object]:
         "win_rate": round(verdict.wins, 4),
         "blocks": verdict.blocks,
         "block_size": trial.block_size,
-        "candidates": {
-            n: trial.classical(n, passes).as_dict() for n in _yardsticks()
-        },
+        "candidates": {n: trial.classical(n, passes).as_dict() for n in _yardsticks()},
     }
 
 
@@ -172,8 +170,13 @@ def _full(outcome: Outcome) -> dict[str, object]:
     )
     if chosen is None:
         return {}
-    names = {"d_lambda": "D_lambda", "d_s": "D_s", "qnr": "QNR", "d_lambda_k": "D_lambda_K",
-             "hqnr": "HQNR"}
+    names = {
+        "d_lambda": "D_lambda",
+        "d_s": "D_s",
+        "qnr": "QNR",
+        "d_lambda_k": "D_lambda_K",
+        "hqnr": "HQNR",
+    }
     return {**{names[k]: v for k, v in chosen.items() if k in names}, "products": scores}
 
 
@@ -252,7 +255,7 @@ def summary(card: Mapping[str, object]) -> str:
         f"(ratio {reduced['rho']:.3f}, {low:.3f}-{high:.3f}); "
         f"SAM {ours['sam']:.2f} against {best['sam']:.2f} degrees"
     )
-    if model["used"] != model["name"] and not (model["name"] == "auto"):
+    if model["used"] != model["name"] and model["name"] != "auto":
         text += f"; the product is made by {model['used']}"
     full = card["full"]
     if isinstance(full, dict) and "HQNR" in full:

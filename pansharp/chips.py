@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chip", "read_chip", "valid_pixels"]
 
+
 @dataclass(frozen=True)
 class Chip:
     """One tile: PAN and MS pixels around a window of the product.
@@ -89,9 +90,7 @@ class Chip:
         """PAN-grid `image` (default: the PAN with its halo) sampled at MS pixel centres."""
         source = self.pan if image is None else image
         start = self.window.expand(self.halo)
-        return sample(
-            source, (start.row, start.col), ms_window, self.alignment, "down", kernel
-        )
+        return sample(source, (start.row, start.col), ms_window, self.alignment, "down", kernel)
 
     def own_ms(self) -> Window:
         """MS pixels whose centre falls into the window: chips of a grid share none."""
@@ -136,7 +135,8 @@ class Chip:
             planes[gain] = self.up_from(low, (reach.row, reach.col), halo)[0]
         if len(distinct) == 1:
             only = planes[distinct[0]]
-            return np.broadcast_to(only, (len(gains), *only.shape))
+            shared: NDArray[np.float32] = np.broadcast_to(only, (len(gains), *only.shape))
+            return shared
         return np.stack([planes[g] for g in gains])
 
     def atrous_at_ms(self, ms_window: Window) -> NDArray[np.float32]:
@@ -193,9 +193,7 @@ class Chip:
 
     def grown(self, margin: int) -> Chip:
         """The same pixels seen as a chip of a window that is larger by `margin`."""
-        return replace(
-            self, window=self.window.expand(margin), halo=self.halo - margin, valid=None
-        )
+        return replace(self, window=self.window.expand(margin), halo=self.halo - margin, valid=None)
 
 
 def read_chip(scene: Scene, window: Window, halo: int) -> Chip:
@@ -218,8 +216,11 @@ def read_chip(scene: Scene, window: Window, halo: int) -> Chip:
     pan, pan_valid = read_padded(scene.pan_source, outer)
     ms_window = input_window(scene.alignment, "up", UP, outer)
     ms, ms_valid = read_padded(scene.ms_source, ms_window)
-    inner = None if pan_valid is None else pan_valid[halo : halo + window.height,
-                                                     halo : halo + window.width]
+    inner = (
+        None
+        if pan_valid is None
+        else pan_valid[halo : halo + window.height, halo : halo + window.width]
+    )
     return Chip(
         pan=pan,
         ms=ms,

@@ -16,11 +16,11 @@ from pansharp.source import read_padded
 from pansharp.tiling import Blender, TileGrid, ordered_map
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from numpy.typing import NDArray
 
-    from pansharp.models.base import FusionModel, Fuser, Moments
+    from pansharp.models.base import Fuser, FusionModel, Moments
     from pansharp.scene import Scene
     from pansharp.source import Source
     from pansharp.tiling import Tile
@@ -134,7 +134,7 @@ def fuse_tiles(
     *,
     tile: int = CLASSICAL_TILE,
     workers: int = 1,
-) -> Iterator[T]:
+) -> Generator[T, None, None]:
     """Fuse a scene tile by tile; results come in row-major order.
 
     Parameters

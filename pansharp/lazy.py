@@ -72,7 +72,7 @@ def lazy_product(outcome: Outcome, card: Mapping[str, object]) -> xr.DataArray:
 
     scene = outcome.scene
     pixels = LazyPixels(outcome)
-    data = da.from_array(
+    data = da.from_array(  # type: ignore[no-untyped-call]
         pixels, chunks=(scene.bands, _CHUNK, _CHUNK), name=False, asarray=True, fancy=False
     )
     a, b, c, d, e, f = scene.transform

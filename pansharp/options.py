@@ -37,7 +37,7 @@ class FuseOptions:
     seed : int
         Of everything random.
     backproject : {"auto", "0", "1", "2"}
-        Back-projection passes. ``auto``: none for a classical product, chosen by HQNR for a network.
+        Back-projection passes. ``auto``: none for a classical product, by HQNR for a network.
     force : bool
         Write the network's product even where a classical method wins.
     tile, overlap : int or None
@@ -90,8 +90,8 @@ class FuseOptions:
         UnknownModelError
             No such model.
         """
-        from pansharp.models import list_models
         from pansharp.errors import UnknownModelError
+        from pansharp.models import list_models
 
         known = [f.name for f in fields(cls)]
         for key in values:

@@ -93,7 +93,9 @@ def check_model(scene: Scene, name: str) -> None:
     if spec.bands is not None:
         low, high = spec.bands
         if scene.bands < low or (high is not None and scene.bands > high):
-            limits = f"{low}" if high == low else f"{low} or more" if high is None else f"{low}-{high}"
+            limits = (
+                f"{low}" if high == low else f"{low} or more" if high is None else f"{low}-{high}"
+            )
             raise BandMismatchError(
                 f"model '{name}' needs {limits} bands, scene '{scene.name}' has {scene.bands}; "
                 "choose another model or --bands"
@@ -199,7 +201,9 @@ def _classical(
     scene: Scene, options: FuseOptions, progress: Callable[[float, float, str], None] | None
 ) -> Outcome:
     if options.adapt == "always":
-        raise ModelError(f"'{options.model}' is not a network: there is nothing to adapt; drop --adapt")
+        raise ModelError(
+            f"'{options.model}' is not a network: there is nothing to adapt; drop --adapt"
+        )
     begin = time.perf_counter()
     given = options.shift() is not None
     shift = None
@@ -211,8 +215,16 @@ def _classical(
         create_model(options.model), scene, facts, workers=_workers(options), progress=progress
     )
     passes = 0 if options.backproject == "auto" else int(options.backproject)
-    outcome = Outcome(scene, facts, options.model, options.model,
-                      _with_passes(fuser, facts, passes), passes, shift, applied)
+    outcome = Outcome(
+        scene,
+        facts,
+        options.model,
+        options.model,
+        _with_passes(fuser, facts, passes),
+        passes,
+        shift,
+        applied,
+    )
     outcome.timings["prepare"] = time.perf_counter() - begin
     if options.card:
         _score_classical(outcome, options, fuser, progress)
@@ -368,8 +380,15 @@ def _predict(
     outcome.spool = Spool(scene.shape, folder)
     use_threads(1 if device == "cpu" else workers)
     pieces = blend_tiles(
-        scene, fuser, tile=tile, overlap=overlap, kind=kind, multiple=spec.multiple_of,
-        workers=workers if device == "cpu" else 1, progress=progress, label="predicting",
+        scene,
+        fuser,
+        tile=tile,
+        overlap=overlap,
+        kind=kind,
+        multiple=spec.multiple_of,
+        workers=workers if device == "cpu" else 1,
+        progress=progress,
+        label="predicting",
     )
     for window, piece in pieces:
         outcome.spool.write(window, piece)

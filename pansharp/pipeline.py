@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from pansharp.models import create_model
 from pansharp.models.base import SceneFacts
 from pansharp.options import FuseOptions
 from pansharp.outcome import Outcome, decide
-from pansharp.writers import RasterProfile, open_writer, quantize
+from pansharp.writers import RasterProfile, open_writer, quantize, register_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pansharp.evaluation import Report
     from pansharp.geometry.grids import Window
     from pansharp.scene import Scene
+    from pansharp.writers.base import Writer
+    from pansharp.writers.stream import Stream
 
 __all__ = ["FuseOptions", "Product", "evaluate_scene", "fuse", "fuse_arrays", "fuse_to_file"]
 
@@ -174,13 +176,13 @@ def _band_tags(scene: Scene) -> tuple[dict[str, str], ...]:
 
 def _write(
     outcome: Outcome,
-    writer: Any,
+    writer: Writer,
     profile: RasterProfile,
     options: FuseOptions,
     progress: Callable[[float, float, str], None] | None,
 ) -> None:
     dtype = np.dtype(profile.dtype)
-    block = int(writer.block)
+    block = writer.block
     tile = max(block, (options.tile or CLASSICAL_TILE) // block * block)
 
     def finish(
@@ -240,7 +242,23 @@ def fuse(
         scene = open_scene(scene)
     outcome = decide(scene, chosen, folder=None, progress=progress)  # type: ignore[arg-type]
     card = build_card(outcome) if chosen.card else _plain_card(outcome)
-    return lazy_product(outcome, card)
+    product = lazy_product(outcome, card)
+    register_stream(product.data.name, _stream(outcome, card, chosen))
+    return product
+
+
+def _stream(outcome: Outcome, card: dict[str, object], options: FuseOptions) -> Stream:
+    """How an untouched lazy product is written: by the tile engine, not by its graph."""
+
+    def stream(fused: xr.DataArray, path: Path, **given: Any) -> None:
+        mine = {key: given.pop(key) for key in ("dtype", "workers") if key in given}
+        chosen = replace(options, **mine)
+        profile = _profile(outcome.scene, chosen)
+        with open_writer(path, profile, **given) as writer:
+            _write(outcome, writer, profile, chosen, None)
+            writer.set_tags(card_tags(card))
+
+    return stream
 
 
 def fuse_arrays(
@@ -316,9 +334,7 @@ def fuse_arrays(
         return fuse_reference(method, plane, cube, facts, ratio).astype(dtype)
     scene = Scene.from_arrays(plane, cube, alignment=Alignment.toolbox(ratio), sensor=profile)
     gains, _ = mtf_gains(profile, None, len(cube))
-    facts = SceneFacts(
-        scene.alignment, gains, profile.pan_gain[0] if profile else 0.15, profile
-    )
+    facts = SceneFacts(scene.alignment, gains, profile.pan_gain[0] if profile else 0.15, profile)
     fuser = prepare(method, scene, facts, workers=1)
     return fuse_array(scene, fuser)[0].astype(dtype)
 

@@ -36,7 +36,7 @@ _LAYERS: dict[str, set[str]] = {
     "chips": {"scene", "source", "geometry"},
     "models": {"filters", "sensors", "geometry", "chips"},
     "evaluation": {"filters", "sensors"},
-    "writers": {"geometry/grids"},
+    "writers": {"geometry/grids", "tiling"},
     "engine": {"models", "chips", "geometry", "sensors", "tiling", "scene", "source"},
     "adaptation": {
         *("models", "filters", "evaluation", "tiling", "engine"),
@@ -45,7 +45,7 @@ _LAYERS: dict[str, set[str]] = {
 }
 # The conductors may call every layer and one another; `cli` may call all, and nobody calls it.
 _CONDUCTORS = {
-    *("pipeline", "options", "outcome", "card"),
+    *("pipeline", "options", "outcome", "card", "lazy", "external"),
     *("demo", "simulate", "large_scene"),
 }
 _TOP = {"cli", "__main__"}

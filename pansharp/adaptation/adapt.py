@@ -15,7 +15,7 @@ from pansharp.adaptation.anchored import (
     guide_bands,
     network_inputs,
 )
-from pansharp.adaptation.fit import Ground, fit, predict_ground
+from pansharp.adaptation.fit import FitPlan, Ground, fit, predict_ground
 from pansharp.adaptation.guard import BlockScores
 from pansharp.adaptation.level import BORDER
 from pansharp.adaptation.trial import PASSES
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from pansharp.adaptation.trial import Trial
     from pansharp.models.base import Fuser
-    from pansharp.models.networks import NetworkSpec
 
 __all__ = ["Adapted", "adapt", "anchored", "pixel_budget", "resolve_device", "use_threads"]
 
@@ -131,15 +130,16 @@ def adapt(
     select = trial.selects
     wanted = steps or (recipe.steps if select else min(recipe.steps, _UNSELECTED_STEPS))
     small = trial.pixels <= _RETRAIN_BELOW and len(whole) == 1
-    options = {
-        "seed": seed,
-        "flips": r2 >= _FLIP_R2,
-        "tile": spec.tile,
-        "context": spec.practical_halo,
-        "multiple": spec.multiple_of,
-        "device": device,
-        "progress": progress,
-    }
+    plan = FitPlan(
+        recipe=recipe,
+        steps=wanted,
+        seed=seed,
+        flips=r2 >= _FLIP_R2,
+        tile=max(spec.tile, 4 * spec.practical_halo),
+        context=spec.practical_halo,
+        multiple=spec.multiple_of,
+        device=device,
+    )
     torch.set_num_threads(threads)
     seconds = judged = 0.0
     parts = []
@@ -150,19 +150,18 @@ def adapt(
             replace(ground, mask=split.train, blocks=split.choose)
             for ground, split in zip(whole, splits, strict=True)
         ]
-        result = fit(
-            network, grounds, scale, recipe, steps=wanted, choose=select, label=label, **options
-        )
+        result = fit(network, grounds, scale, replace(plan, choose=select, label=label), progress)
         seconds += result.seconds
         begin = time.perf_counter()
-        parts.append(trial.score_passes(_predict(network, whole, scale, spec, device), fold))
+        products = [
+            predict_ground(network, ground, scale, Window(0, 0, *ground.mask.shape), plan)
+            for ground in whole
+        ]
+        parts.append(trial.score_passes(products, fold))
         judged += time.perf_counter() - begin
     if small or len(trial.folds) > 1:
         network = _fresh(name, trial, seed)
-        last = fit(
-            network, whole, scale, recipe, steps=wanted, choose=False,
-            label="adapting on all blocks", **options,
-        )
+        last = fit(network, whole, scale, replace(plan, label="adapting on all blocks"), progress)
         seconds += last.seconds
     scores = {k: BlockScores.merge([part[k] for part in parts]) for k in PASSES}
     facts = {
@@ -176,7 +175,7 @@ def adapt(
         "seconds": round(seconds, 2),
         "judging_seconds": round(judged, 2),
         "seed": seed,
-        "flips": options["flips"],
+        "flips": plan.flips,
         "retrained_on_all": small or len(trial.folds) > 1,
         "training_pixels": trial.train_pixels,
         "held_out_fraction": round(1.0 - trial.train_pixels / trial.pixels, 4),
@@ -217,28 +216,6 @@ def _inner(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return mask if mask.any() else valid
 
 
-def _predict(
-    network: torch.nn.Module,
-    grounds: list[Ground],
-    scale: NDArray[np.float32],
-    spec: NetworkSpec,
-    device: str,
-) -> list[NDArray[np.float32]]:
-    return [
-        predict_ground(
-            network,
-            ground,
-            scale,
-            Window(0, 0, *ground.mask.shape),
-            tile=max(spec.tile, 4 * spec.practical_halo),
-            context=spec.practical_halo,
-            multiple=spec.multiple_of,
-            device=device,
-        )
-        for ground in grounds
-    ]
-
-
 def resolve_device(name: str) -> str:
     """Turn ``auto`` into what there is, and check the rest.
 
@@ -265,13 +242,12 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def anchored(name: str, adapted: Adapted, anchor: Fuser, ratio: float, device: str,
-             precision: str) -> AnchoredNetwork:
+def anchored(
+    name: str, adapted: Adapted, anchor: Fuser, ratio: float, device: str, precision: str
+) -> AnchoredNetwork:
     """The adapted network as a fuser of the full-resolution scene."""
     assert isinstance(anchor, GlpFuser)
     spec = get_network(name)
     return AnchoredNetwork(
         adapted.network, anchor, adapted.scaling, spec.practical_halo, ratio, device, precision
     )
-
-

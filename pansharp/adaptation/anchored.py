@@ -1,4 +1,4 @@
-"""A network that adds detail to a classical anchor: ``y = A + s f(U/s, P/s_P, 4 (P - P_L)/s_P)``."""
+"""A network on a classical anchor: ``y = A + s f(U/s, P/s_P, 4 (P - P_L)/s_P)``."""
 
 from __future__ import annotations
 

@@ -66,9 +66,7 @@ def back_project(
         blur = MtfGaussian(alignment.ratio, min(gains), normalize=True)
         fine = input_window(alignment, "down", blur, inner)
         grow = max(chip.window.row - fine.row, chip.window.col - fine.col)
-        grow = max(
-            grow, fine.row_end - chip.window.row_end, fine.col_end - chip.window.col_end
-        )
+        grow = max(grow, fine.row_end - chip.window.row_end, fine.col_end - chip.window.col_end)
         reach = chip.up_window(grow)
     residual = chip.ms_pixels(reach) - blur_to_ms(
         fused, (start.row, start.col), reach, alignment, gains
@@ -143,9 +141,7 @@ def consistency(
     blur = MtfGaussian(chip.alignment.ratio, min(gains), normalize=True)
     own = chip.own_ms()
     inset = math.ceil((blur.radius + 1) / chip.alignment.ratio)
-    inner = Window(
-        own.row + inset, own.col + inset, own.height - 2 * inset, own.width - 2 * inset
-    )
+    inner = Window(own.row + inset, own.col + inset, own.height - 2 * inset, own.width - 2 * inset)
     total = np.zeros((3, len(gains)))
     if inner.height <= 0 or inner.width <= 0:
         return total

@@ -13,6 +13,7 @@ import torch
 
 from pansharp.adaptation.anchored import Inputs, predict
 from pansharp.errors import ModelError
+from pansharp.geometry.grids import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from pansharp.geometry.grids import Window
     from pansharp.models.networks import AdaptationRecipe
 
-__all__ = ["FitResult", "Ground", "fit", "predict_ground"]
+__all__ = ["FitPlan", "FitResult", "Ground", "fit", "predict_ground"]
 
 #: First look at the choosing blocks, and the distance between looks, in steps.
 _FIRST_LOOK, _LOOK_EVERY = 100, 50
@@ -78,22 +78,48 @@ class FitResult:
     curve: list[tuple[int, float]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class FitPlan:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    recipe : AdaptationRecipe
+        Batch, patch, learning rate, clipping.
+    steps : int
+        Length of the schedule.
+    seed : int
+        Of patches and augmentation; the network's own weights are the caller's.
+    flips : bool
+        Augment by flips and quarter turns (only sound on registered pairs).
+    tile, context, multiple : int
+        How to predict: tile side, discarded context, alignment of tile origins, PAN pixels.
+    device : str
+        Torch device.
+    choose : bool
+        Keep the best state by the choosing blocks and stop early; otherwise keep the last.
+    label : str
+        For progress.
+    """
+
+    recipe: AdaptationRecipe
+    steps: int
+    seed: int
+    flips: bool
+    tile: int
+    context: int
+    multiple: int
+    device: str = "cpu"
+    choose: bool = False
+    label: str = "adapting"
+
+
 def fit(
     network: nn.Module,
     grounds: Sequence[Ground],
     scale: NDArray[np.float32],
-    recipe: AdaptationRecipe,
-    *,
-    steps: int,
-    seed: int,
-    flips: bool,
-    choose: bool,
-    tile: int,
-    context: int,
-    multiple: int,
-    device: str = "cpu",
+    plan: FitPlan,
     progress: Callable[[float, float, str], None] | None = None,
-    label: str = "adapting",
 ) -> FitResult:
     """Fit the residual of a network; its weights end as the best average that was seen.
 
@@ -108,24 +134,10 @@ def fit(
         Training scenes.
     scale : ndarray, shape (band,), float32
         Divisor of each band.
-    recipe : AdaptationRecipe
-        Batch, patch, learning rate, clipping.
-    steps : int
-        Length of the schedule.
-    seed : int
-        Of patches and augmentation; the network's own weights are the caller's.
-    flips : bool
-        Augment by flips and quarter turns (only sound on registered pairs).
-    choose : bool
-        Keep the best state by the choosing blocks and stop early; otherwise keep the last.
-    tile, context, multiple : int
-        How to predict the choosing blocks.
-    device : str
-        Torch device.
+    plan : FitPlan
+        How to train.
     progress : callable, optional
         Called with (done, total, label).
-    label : str
-        For progress.
 
     Returns
     -------
@@ -139,17 +151,14 @@ def fit(
     begin = time.perf_counter()
     state = copy.deepcopy(network.state_dict())
     for attempt in (1, 2):
-        result = _run(
-            network, grounds, scale, recipe, steps, seed, flips, choose, tile, context,
-            multiple, device, progress, label, recipe.peak_lr / attempt,
-        )
+        result = _run(network, grounds, scale, plan, plan.recipe.peak_lr / attempt, progress)
         if result is not None:
             result.seconds = time.perf_counter() - begin
             return result
         network.load_state_dict(state)
     raise ModelError(
         "the training loss became NaN at two learning rates; check the scene for extreme values "
-        "(nodata that is not declared: --nodata) or use --adapt never"
+        "(nodata that is not declared: --nodata) or use a classical model"
     )
 
 
@@ -157,40 +166,31 @@ def _run(
     network: nn.Module,
     grounds: Sequence[Ground],
     scale: NDArray[np.float32],
-    recipe: AdaptationRecipe,
-    steps: int,
-    seed: int,
-    flips: bool,
-    choose: bool,
-    tile: int,
-    context: int,
-    multiple: int,
-    device: str,
-    progress: Callable[[float, float, str], None] | None,
-    label: str,
+    plan: FitPlan,
     peak: float,
+    progress: Callable[[float, float, str], None] | None,
 ) -> FitResult | None:
-    rng = np.random.default_rng(seed)
-    batches = _Sampler(grounds, scale, recipe.patch, recipe.batch, rng, flips, device)
-    network.train().to(device)
+    """One training; None when the loss is not finite."""
+    batches = _Sampler(grounds, scale, plan)
+    network.train().to(plan.device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=peak, total_steps=max(steps, 5), pct_start=0.2
+        optimiser, max_lr=peak, total_steps=max(plan.steps, 5), pct_start=0.2
     )
     average = copy.deepcopy(network).eval().requires_grad_(False)
     best, best_state = math.inf, None
     result = FitResult()
     stale = 0
-    for step in range(1, steps + 1):
+    for step in range(1, plan.steps + 1):
         guide, up, target, weight = batches.draw()
         output = network.residual(guide, up)  # type: ignore[operator]
         loss = ((output - target).abs() * weight).sum() / (weight.sum() * output.shape[1])
         if not torch.isfinite(loss):
             return None
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if recipe.clip is not None:
-            torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
+        loss.backward()
+        if plan.recipe.clip is not None:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), plan.recipe.clip)
         optimiser.step()
         schedule.step()
         decay = min(0.99, (1 + step) / (10 + step))
@@ -198,9 +198,8 @@ def _run(
             for kept, new in zip(average.parameters(), network.parameters(), strict=True):
                 kept.lerp_(new, 1.0 - decay)
         result.steps = step
-        look = step >= _FIRST_LOOK and step % _LOOK_EVERY == 0
-        if choose and (look or step == steps):
-            error = _choosing_error(average, grounds, scale, tile, context, multiple, device)
+        if plan.choose and _looks(step, plan.steps):
+            error = _choosing_error(average, grounds, scale, plan)
             result.curve.append((step, error))
             stale = 0 if error < best * (1.0 - _IMPROVEMENT) else stale + 1
             if error < best:
@@ -209,7 +208,7 @@ def _run(
             if stale >= _PATIENCE:
                 break
         if progress:
-            progress(step, steps, label)
+            progress(step, plan.steps, plan.label)
     network.load_state_dict(best_state if best_state is not None else average.state_dict())
     network.eval()
     if best_state is None:
@@ -217,22 +216,20 @@ def _run(
     return result
 
 
+def _looks(step: int, steps: int) -> bool:
+    """Whether the choosing blocks are looked at after this step."""
+    return step == steps or (step >= _FIRST_LOOK and step % _LOOK_EVERY == 0)
+
+
 class _Sampler:
     """Random patches of the training pixels, augmented."""
 
     def __init__(
-        self,
-        grounds: Sequence[Ground],
-        scale: NDArray[np.float32],
-        patch: int,
-        batch: int,
-        rng: np.random.Generator,
-        flips: bool,
-        device: str,
+        self, grounds: Sequence[Ground], scale: NDArray[np.float32], plan: FitPlan
     ) -> None:
-        self.rng, self.batch, self.flips, self.device = rng, batch, flips, device
-        side = min(patch, *(min(g.mask.shape) for g in grounds))
-        self.side = side
+        self.rng = np.random.default_rng(plan.seed)
+        self.batch, self.flips, self.device = plan.recipe.batch, plan.flips, plan.device
+        self.side = min(plan.recipe.patch, *(min(g.mask.shape) for g in grounds))
         self.grounds = grounds
         divide = scale[:, None, None]
         self.targets = [(g.reference - g.inputs.anchor) / divide for g in grounds]
@@ -267,9 +264,7 @@ class _Sampler:
             )
             for store, plane in zip(parts, planes, strict=True):
                 store.append(_turned(plane, turn))
-        guide, up, target, weight = (
-            torch.from_numpy(np.stack(p)).to(self.device) for p in parts
-        )
+        guide, up, target, weight = (torch.from_numpy(np.stack(p)).to(self.device) for p in parts)
         return guide, up, target, weight
 
 
@@ -284,59 +279,47 @@ def predict_ground(
     ground: Ground,
     scale: NDArray[np.float32],
     window: Window,
-    *,
-    tile: int,
-    context: int,
-    multiple: int,
-    device: str = "cpu",
+    plan: FitPlan,
 ) -> NDArray[np.float32]:
     """Product of the network on a window of a reduced scene, counts (band, y, x) float32.
 
-    The window is predicted in tiles whose origins are multiples of `multiple`, each with `context`
-    pixels around it where the scene has them, so memory stays bounded.
+    The window is predicted in tiles whose origins are multiples of ``plan.multiple``, each with
+    ``plan.context`` pixels around it where the scene has them, so memory stays bounded.
     """
     height, width = ground.mask.shape
-    step = max(multiple, (tile - 2 * context) // multiple * multiple)
+    multiple, context = plan.multiple, plan.context
+    step = max(multiple, (plan.tile - 2 * context) // multiple * multiple)
     out = np.empty((len(scale), *window.shape), dtype=np.float32)
-    first_row = window.row // multiple * multiple
-    first_col = window.col // multiple * multiple
-    for row in range(first_row, window.row_end, step):
-        for col in range(first_col, window.col_end, step):
+    for row in range(window.row // multiple * multiple, window.row_end, step):
+        for col in range(window.col // multiple * multiple, window.col_end, step):
+            tile = Window(row, col, step, step).intersect(window)
             top, left = (max(0, (v - context) // multiple * multiple) for v in (row, col))
-            bottom = min(height, row + step + context)
-            right = min(width, col + step + context)
-            cut = (slice(None), slice(top, bottom), slice(left, right))
+            seen = Window(
+                top,
+                left,
+                min(height, tile.row_end + context) - top,
+                min(width, tile.col_end + context) - left,
+            )
+            cut = (slice(None), *seen.slices)
             part = Inputs(
                 ground.inputs.anchor[cut], ground.inputs.up[cut], ground.inputs.guide[cut]
             )
-            detail = predict(network, part, device)
-            y0, y1 = max(row, window.row), min(row + step, window.row_end)
-            x0, x1 = max(col, window.col), min(col + step, window.col_end)
-            here = (slice(None), slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
-            place = (slice(None), slice(y0 - window.row, y1 - window.row),
-                     slice(x0 - window.col, x1 - window.col))
-            out[place] = detail[here] * scale[:, None, None] + part.anchor[here]
+            here = (slice(None), *tile.relative_to(seen).slices)
+            detail = predict(network, part, plan.device)[here]
+            place = (slice(None), *tile.relative_to(window).slices)
+            out[place] = detail * scale[:, None, None] + part.anchor[here]
     return out
 
 
 def _choosing_error(
-    network: nn.Module,
-    grounds: Sequence[Ground],
-    scale: NDArray[np.float32],
-    tile: int,
-    context: int,
-    multiple: int,
-    device: str,
+    network: nn.Module, grounds: Sequence[Ground], scale: NDArray[np.float32], plan: FitPlan
 ) -> float:
     """Relative RMS error over the choosing blocks (ERGAS without its constant)."""
     total = np.zeros(len(scale))
     count = 0
     for ground in grounds:
         for block in ground.blocks:
-            fused = predict_ground(
-                network, ground, scale, block,
-                tile=tile, context=context, multiple=multiple, device=device,
-            )
+            fused = predict_ground(network, ground, scale, block, plan)
             keep = ground.valid[block.slices]
             gap = (fused - ground.reference[:, *block.slices])[:, keep].astype(np.float64)
             total += (gap**2).sum(axis=1)

@@ -113,7 +113,8 @@ def full_scores(
 def _pan_low(chip: Chip) -> NDArray[np.float32]:
     reach = chip.up_window()
     low = chip.down(Cubic(chip.alignment.ratio), reach, chip.pan[:1])
-    return chip.up_from(low, (reach.row, reach.col))[0]
+    plane: NDArray[np.float32] = chip.up_from(low, (reach.row, reach.col))[0]
+    return plane
 
 
 def _blur(

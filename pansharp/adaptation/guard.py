@@ -1,4 +1,4 @@
-"""Scores on unseen blocks, and the verdict: better, equal or worse than the best classical method."""
+"""Scores on unseen blocks, and the verdict against the best classical method."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ class BlockScores:
         """Scores of several folds as one."""
         names = ("squared", "counts", "sums", "angles", "quality")
         joined = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
-        return cls(*joined, parts[0].ratio)
+        squared, counts, sums, angles, quality = joined
+        return cls(squared, counts, sums, angles, quality, parts[0].ratio)
 
     @property
     def means(self) -> NDArray[np.float64]:

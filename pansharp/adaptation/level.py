@@ -1,7 +1,7 @@
 """The reduced level of a scene: the same fusion problem one ratio coarser, with a true answer.
 
-Wald's protocol on real grids: the MS is blurred by its MTF and sampled on the next coarser grid, the
-PAN is shrunk to the MS grid with an antialiased cubic, and the native MS is the reference.
+Wald's protocol on real grids: the MS is blurred by its MTF and sampled on the next coarser grid,
+the PAN is shrunk to the MS grid with an antialiased cubic, and the native MS is the reference.
 """
 
 from __future__ import annotations

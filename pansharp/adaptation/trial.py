@@ -176,5 +176,3 @@ class Trial:
 
 def _count(splits: Sequence[Split]) -> int:
     return sum(len(split.score) for split in splits)
-
-

@@ -92,7 +92,7 @@ class AxisMap:
 
     @classmethod
     def toolbox(cls, ratio: int) -> AxisMap:
-        """Map of the MATLAB toolbox: MS pixel i sits exactly on PAN pixel ``ratio*i + ratio//2``."""
+        """Map of the MATLAB toolbox: MS pixel i sits on PAN pixel ``ratio * i + ratio // 2``."""
         return cls(float(ratio), float(ratio // 2))
 
     def to_pan(self, index: float) -> float:
@@ -163,9 +163,7 @@ class Alignment:
 
     def from_windows(self, pan: Window, ms: Window) -> Alignment:
         """Alignment between two windows cut out of the two rasters."""
-        return Alignment(
-            self.y.from_window(pan.row, ms.row), self.x.from_window(pan.col, ms.col)
-        )
+        return Alignment(self.y.from_window(pan.row, ms.row), self.x.from_window(pan.col, ms.col))
 
     def ms_window(self, pan: Window, margin: float = 0.0) -> Window:
         """MS window that covers a PAN window plus `margin` MS pixels."""

@@ -34,8 +34,10 @@ _LEVELS = 10
 class Kernel(Protocol):
     """A 1-D kernel with finite support."""
 
-    #: Weights of one output are divided by their sum.
-    normalize: bool
+    @property
+    def normalize(self) -> bool:
+        """Whether the weights of one output are divided by their sum."""
+        ...
 
     @property
     def radius(self) -> float:
@@ -44,6 +46,10 @@ class Kernel(Protocol):
 
     def __call__(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
         """Kernel values at `distance` (input pixels)."""
+        ...
+
+    def __hash__(self) -> int:
+        """Kernels are keys of the weight cache."""
         ...
 
 

@@ -28,10 +28,25 @@ _NOISE = 1e-3
 class Patch(Protocol):
     """What the scan needs of a chip."""
 
-    pan: NDArray[np.float32]
-    window: Window
-    halo: int
-    alignment: Alignment
+    @property
+    def pan(self) -> NDArray[np.float32]:
+        """PAN with its halo."""
+        ...
+
+    @property
+    def window(self) -> Window:
+        """PAN pixels of the chip."""
+        ...
+
+    @property
+    def halo(self) -> int:
+        """Context around the window."""
+        ...
+
+    @property
+    def alignment(self) -> Alignment:
+        """PAN/MS map."""
+        ...
 
     def own_ms(self) -> Window:
         """MS pixels of the window."""
@@ -84,7 +99,7 @@ def find_shift(patches: Sequence[Patch], gain: float) -> Shift:
     """
     regressors = [_design(patch) for patch in patches]
     normal = sum((x.T @ x for x, _ in regressors), np.zeros((1, 1)))
-    inverse = np.linalg.pinv(normal, rcond=1e-10)
+    inverse = np.asarray(np.linalg.pinv(normal, rcond=1e-10), dtype=np.float64)
     seen: dict[tuple[float, float], float] = {}
 
     def score(rows: float, cols: float) -> float:

@@ -1,8 +1,8 @@
 """Separable sampling: any kernel, any ratio, any sub-pixel offset, as blocked banded products.
 
-One axis map and one kernel give a banded weight matrix. It is cut into blocks of 64 outputs that are
-anchored at output index 0 of the scene, each a small dense float32 matrix, so that a pixel has the
-same value whatever window it is computed in. Figures: docs/engine.md.
+One axis map and one kernel give a banded weight matrix. It is cut into blocks of 64 outputs that
+are anchored at output index 0 of the scene, each a small dense float32 matrix, so that a pixel has
+the same value whatever window it is computed in. Figures: docs/engine.md.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ _BUILTIN = {
     "gsa": _CLASSICAL + "gsa",
     "bdsd-pc": _CLASSICAL + "bdsd",
     "mtf-glp-fs": _CLASSICAL + "glp",
-}#: Names that are no method of their own.
+}  #: Names that are no method of their own.
 _SPECIAL = {
     "auto": "fits the plain residual network to the scene and takes whatever wins on unseen blocks",
     "gdal-brovey": "GDAL's weighted Brovey through a pansharpened VRT",
@@ -127,8 +127,6 @@ def get_spec(name: str) -> ModelSpec:
     return create_model(key).spec
 
 
-
-
 def _special_spec(name: str) -> ModelSpec:
     kind = "external" if name == "gdal-brovey" else "network"
     return ModelSpec(name, kind, "GDAL" if kind == "external" else "", _SPECIAL[name])
@@ -140,6 +138,4 @@ def build_network(
     """A network by name, see :func:`pansharp.models.networks.build_network`."""
     from pansharp.models import networks
 
-    return networks.build_network(
-        name, ms_bands=ms_bands, pan_bands=pan_bands, ratio=ratio, **arch
-    )
+    return networks.build_network(name, ms_bands=ms_bands, pan_bands=pan_bands, ratio=ratio, **arch)

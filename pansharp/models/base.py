@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pansharp.geometry.grids import Alignment
     from pansharp.sensors import SensorProfile
 
-__all__ = ["FusionModel", "Fuser", "ModelSpec", "Moments", "SceneFacts"]
+__all__ = ["Fuser", "FusionModel", "ModelSpec", "Moments", "SceneFacts"]
 
 #: Named float64 sums over pixels; moments of two chips add up key by key.
 Moments = dict[str, "NDArray[np.float64]"]

@@ -21,16 +21,17 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from pansharp.models.base import ModelSpec
+
 __all__ = [
     "AdaptationRecipe",
     "NetworkSpec",
     "build_network",
     "get_network",
     "list_networks",
+    "model_spec",
     "register_network",
 ]
-
-Arch = "Mapping[str, object]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +246,9 @@ _BUILTIN = (
     ),
 )
 
+#: Arguments of :func:`build_network` itself; all others describe the architecture.
+_COMMON = ("ms_bands", "pan_bands", "ratio")
+
 _NETWORKS: Registry[NetworkSpec] = Registry("network", {}, "pansharp.networks", UnknownModelError)
 
 
@@ -277,6 +281,27 @@ def get_network(name: str) -> NetworkSpec:
         If there is none of that name; the message offers near matches.
     """
     return _NETWORKS.get(name)
+
+
+def model_spec(name: str) -> ModelSpec:
+    """Return the entry of network `name` in the list of models; does not import torch.
+
+    Raises
+    ------
+    UnknownModelError
+        If there is none of that name.
+    """
+    from pansharp.models.base import ModelSpec
+
+    spec = get_network(name)
+    return ModelSpec(
+        name=spec.name,
+        kind="network",
+        reference=spec.reference,
+        summary=spec.summary,
+        tasks=spec.tasks,
+        note=spec.note,
+    )
 
 
 def build_network(
@@ -328,6 +353,3 @@ def build_network(
     if not callable(getattr(network, "residual", None)):
         raise ModelError(f"network '{spec.name}' has no residual(guide, up); see NetworkSpec")
     return network
-
-
-_COMMON = ("ms_bands", "pan_bands", "ratio")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,8 @@ from pansharp.errors import WriteError
 from pansharp.source.base import BaseSource
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from pansharp.geometry.grids import Window
@@ -56,7 +57,8 @@ class Spool(BaseSource):
         except OSError as problem:
             self.close()
             raise WriteError(
-                f"no room for {size / 2**30:.1f} GiB of scratch in '{folder}' ({problem.strerror}); "
+                f"no room for {size / 2**30:.1f} GiB of scratch in '{folder}' "
+                f"({problem.strerror}); "
                 "free space there or write the product to another folder"
             ) from problem
 

@@ -79,7 +79,8 @@ def write(
     format : {"cog", "gtiff", "zarr"}, optional
         By default from the suffix: ``.zarr`` is Zarr, ``.tif`` a cloud-optimised GeoTIFF.
     dtype : str, optional
-        Type of the file; by default that of the array. See `quantize` for the rounding.
+        Type of the file; by default that of the MS image the product came from (attribute
+        ``source_dtype``), else that of the array. See `quantize` for the rounding.
     workers : int, optional
         Threads that compress; by default one per core.
     **options
@@ -184,7 +185,7 @@ def profile_of(cube: xr.DataArray, dtype: str | None = None) -> RasterProfile:
     cube : xarray.DataArray, dims (band, y, x)
         The product.
     dtype : str, optional
-        Type of the file instead of that of the array.
+        Type of the file; by default the attribute ``source_dtype``, else that of the array.
 
     Returns
     -------
@@ -200,7 +201,7 @@ def profile_of(cube: xr.DataArray, dtype: str | None = None) -> RasterProfile:
     count, height, width = cube.shape
     names = tuple(str(v) for v in cube.coords["band"].values) if "band" in cube.coords else ()
     nodata = cube.attrs.get("nodata")
-    used = {"crs", "transform", "nodata", "scales", "offsets", "tags"}
+    used = {"crs", "transform", "nodata", "scales", "offsets", "tags", "source_dtype"}
     tags = {
         str(key): str(value)
         for key, value in cube.attrs.items()
@@ -210,7 +211,7 @@ def profile_of(cube: xr.DataArray, dtype: str | None = None) -> RasterProfile:
         height=height,
         width=width,
         count=count,
-        dtype=check_dtype(dtype or cube.dtype).name,
+        dtype=check_dtype(dtype or cube.attrs.get("source_dtype") or cube.dtype).name,
         crs=str(cube.attrs["crs"]) if cube.attrs.get("crs") else None,
         transform=_transform(cube),
         nodata=None if nodata is None else float(nodata),

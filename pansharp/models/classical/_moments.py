@@ -36,10 +36,7 @@ def gram(
     ndarray, shape (1 + planes, 1 + planes), float64
         Entry (0, 0) is the number of pixels, row 0 the sums, the rest the cross products.
     """
-    if valid is None:
-        flat = [np.ravel(p) for p in planes]
-    else:
-        flat = [p[valid] for p in planes]
+    flat = [np.ravel(p) if valid is None else p[valid] for p in planes]
     size = flat[0].size
     total = np.zeros((len(flat) + 1, len(flat) + 1))
     for start in range(0, size, _CHUNK):

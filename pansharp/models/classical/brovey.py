@@ -69,7 +69,7 @@ class BroveyFuser:
 class Brovey:
     """Brovey transform with global mean and standard deviation matching.
 
-    Source: Gillespie et al., Remote Sens. Environ. 22, 1987; matching as in Vivone et al., 2015/2021.
+    Source: Gillespie et al., Remote Sens. Environ. 22, 1987; matching as in Vivone et al. 2015.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ class Brovey:
         assert moments is not None
         high = moments["high"]
         if self.weights == "fit":
-            weights = _non_negative(moments["low"])
+            weights = tuple(float(w) for w in _non_negative(moments["low"]))
             select = np.zeros((3, high.shape[0]))
             select[0, 0] = select[1, 1] = 1.0
             select[2, 2:] = weights
@@ -130,9 +130,7 @@ class Brovey:
         var_low = max(high[2, 2] / count - means[1] ** 2, 0.0)
         # A flat PAN carries no detail: match its level only.
         gain = math.sqrt(var_low / var_pan) if var_pan > 1e-12 * max(means[0] ** 2, 1e-30) else 0.0
-        return BroveyFuser(
-            tuple(float(w) for w in weights), gain, float(means[1] - gain * means[0]), self.mode
-        )
+        return BroveyFuser(weights, gain, float(means[1] - gain * means[0]), self.mode)
 
     def _fixed(self, bands: int, facts: SceneFacts) -> tuple[float, ...]:
         if isinstance(self.weights, str):
@@ -146,7 +144,7 @@ class Brovey:
 
 def _combine(planes: NDArray[np.float32], weights: Sequence[float]) -> NDArray[np.float32]:
     """Weighted sum of planes (band, y, x) to (y, x), without a stack of temporaries."""
-    total = planes[0] * planes.dtype.type(weights[0])
+    total: NDArray[np.float32] = planes[0] * planes.dtype.type(weights[0])
     scratch = np.empty_like(total)
     for plane, weight in zip(planes[1:], weights[1:], strict=True):
         np.multiply(plane, planes.dtype.type(weight), out=scratch)

@@ -80,9 +80,7 @@ class MtfGlpFs:
         """Cross products of M~_b, P and P_L,b."""
         pan = chip.guide()[0]
         low = chip.glp(facts.ms_gains)
-        totals = [
-            gram([pan, plane, low[band]], chip.valid) for band, plane in enumerate(chip.up())
-        ]
+        totals = [gram([pan, plane, low[band]], chip.valid) for band, plane in enumerate(chip.up())]
         return {"pan_ms_low": np.stack(totals)}
 
     def finish(self, moments: Moments | None, facts: SceneFacts) -> GlpFuser:

@@ -6,7 +6,7 @@ decimation) are the toolbox's, circular and replicated borders included. In memo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class ToolboxChip:
     valid = None
     halo = 0
 
-    def __init__(self, pan: NDArray[np.float64], ms: NDArray[np.float64], ratio: int) -> None:
+    def __init__(self, pan: NDArray[np.floating], ms: NDArray[np.floating], ratio: int) -> None:
         self.pan = pan[None]
         self.ms = ms
         self.ratio = ratio
@@ -47,11 +47,11 @@ class ToolboxChip:
         self.alignment = Alignment.toolbox(ratio)
         self.bands = ms.shape[0]
 
-    def guide(self, halo: int = 0) -> NDArray[np.float64]:
+    def guide(self, halo: int = 0) -> NDArray[np.floating]:
         """PAN, (1, y, x)."""
         return self.pan
 
-    def up(self, halo: int = 0, ms: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    def up(self, halo: int = 0, ms: NDArray[np.floating] | None = None) -> NDArray[np.floating]:
         """M~ with circular borders."""
         return filters.interp23(self.ms if ms is None else ms, self.ratio)
 
@@ -59,7 +59,7 @@ class ToolboxChip:
         """All MS pixels."""
         return Window(0, 0, *self.ms.shape[1:])
 
-    def ms_pixels(self, window: Window) -> NDArray[np.float64]:
+    def ms_pixels(self, window: Window) -> NDArray[np.floating]:
         """All MS pixels."""
         return self.ms
 
@@ -67,11 +67,12 @@ class ToolboxChip:
         """Everything is valid."""
         return
 
-    def atrous_at_ms(self, window: Window) -> NDArray[np.float64]:
+    def atrous_at_ms(self, window: Window) -> NDArray[np.floating]:
         """B3-spline low-pass, decimated."""
-        return filters.decimate(filters.atrous_lp(self.pan[0], self.ratio), self.ratio)
+        low = filters.atrous_lp(self.pan[0], self.ratio)
+        return np.asarray(filters.decimate(low, self.ratio), dtype=np.float64)
 
-    def glp(self, gains: tuple[float, ...], halo: int = 0) -> NDArray[np.float64]:
+    def glp(self, gains: tuple[float, ...], halo: int = 0) -> NDArray[np.floating]:
         """GLP low-pass of each band."""
         planes = {}
         for gain in set(gains):
@@ -82,7 +83,7 @@ class ToolboxChip:
 
     def bdsd_planes(
         self, gains: tuple[float, ...], pan_gain: float
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    ) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:
         """Shrunk M~, its MTF low-pass, and the decimated MTF low-pass of the PAN."""
         fine = filters.imresize(self.up(), 1.0 / self.ratio)
         low = np.stack(
@@ -93,7 +94,7 @@ class ToolboxChip:
         )
         kernel = filters.mtf_kernel_from_gain(pan_gain, self.ratio)
         pan = filters.decimate(filters.correlate_replicate(self.pan[0], kernel), self.ratio)
-        return fine, low, pan
+        return fine, low, np.asarray(pan, dtype=np.float64)
 
 
 def fuse_reference(
@@ -102,7 +103,7 @@ def fuse_reference(
     ms: NDArray[np.floating],
     facts: SceneFacts,
     ratio: int,
-) -> NDArray[np.float64]:
+) -> NDArray[np.floating]:
     """Fuse whole arrays as the MATLAB toolbox does.
 
     Parameters
@@ -133,6 +134,8 @@ def fuse_reference(
             f"reference mode needs a ratio 2, 4 or 8 and PAN exactly that many times the MS; "
             f"got PAN {pan.shape}, MS {ms.shape[1:]}, ratio {ratio}; use mode='default'"
         )
-    chip: Chip = ToolboxChip(pan.astype(np.float64), ms.astype(np.float64), ratio)  # type: ignore[assignment]
+    whole = ToolboxChip(pan.astype(np.float64), ms.astype(np.float64), ratio)
+    # It stands in for a chip: the methods only use what both have.
+    chip = cast("Chip", whole)
     fuser = model.finish(model.measure(chip, facts), facts)
     return np.asarray(fuser(chip), dtype=np.float64)
