@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pansharp.cli import options
+from pansharp.cli._allocator import tune_malloc
 from pansharp.cli._output import ProgressDisplay, print_json
 from pansharp.errors import OptionError, WriteError
 
@@ -74,13 +75,9 @@ def command(scene: str | None, output: str | None, as_json: bool, **values: Any)
     scene_values, rest = options.split_values(scene, values)
     rest["format"] = _format(output, rest["format"])
     chosen = options.checked_options(rest)
-    network = options.needs_network(chosen.model)
     opened = options.open_input(scene, scene_values)
     target = output_path(opened, output, chosen)
-    if network:
-        from pansharp.cli._allocator import tune_malloc
-
-        tune_malloc()
+    tune_malloc()
     from pansharp.pipeline import fuse_to_file
 
     with ProgressDisplay() as progress:

@@ -45,6 +45,23 @@ MIX_FRACTIONS = (1 / 2, 2 / 3, 3 / 4, 4 / 5)
 CHECKPOINT_ABOVE = 128
 
 
+def _lean(block: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> Tensor:
+    """Apply `block` to two spectra; in training keep its inputs only and compute it again later.
+
+    Windows overlap, so a spectrum holds at least four times the pixels, and a few operations on
+    spectra would take most of the memory of a training step for a tenth of its time.
+    """
+    if not torch.is_grad_enabled():
+        return block(a, b)
+    result: Tensor = checkpoint(block, a, b, use_reentrant=False, preserve_rng_state=False)
+    return result
+
+
+def _with_amplitude(phase: Spectrum, amplitude: Spectrum) -> Spectrum:
+    """Return the phase of one spectrum with the amplitude of the other."""
+    return scale(phase, modulus(amplitude) / modulus(phase))
+
+
 class FGSR(nn.Module):
     """Fourier-guided spectral reconstruction: a new amplitude for the MS features.
 
@@ -196,7 +213,7 @@ class SSF(nn.Module):
     def forward(self, s: Tensor, p: Tensor, zp: list[Spectrum], maps: list[Tensor]) -> Tensor:
         """Return what is added to m from s, p (N, D, H, W), the spectra of p and the maps."""
         zs = self.fourier.spectra(s)
-        joined = [scale(b, modulus(a) / modulus(b)) for a, b in zip(zs, zp, strict=True)]
+        joined = [_lean(_with_amplitude, b, a) for a, b in zip(zs, zp, strict=True)]
         f = self.fourier.image(joined)
         s, p = s.permute(0, 2, 3, 1), p.permute(0, 2, 3, 1)
         v = self.value(self.norm(self.merge(torch.cat((f.permute(0, 2, 3, 1), s, p), -1))))
@@ -230,7 +247,7 @@ class _Stage(nn.Module):
     def forward(self, m: Tensor, p: Tensor, *zp: Spectrum) -> tuple[Tensor | Spectrum, ...]:
         """Return the new m and p, then the spectra of the new p for the stage that follows."""
         zm = self.fourier.spectra(m)
-        s = self.fourier.image([self.fgsr(a, b) for a, b in zip(zm, zp, strict=True)])
+        s = self.fourier.image([_lean(self.fgsr, a, b) for a, b in zip(zm, zp, strict=True)])
         p, maps = self.tksr(p)
         spectra = self.fourier.spectra(p)
         m = m + self.ssf(s, p, spectra, maps)

@@ -149,7 +149,9 @@ class TiffWriter(Writer):
         if path.is_dir():
             raise WriteError(f"cannot write {path}: it is a folder")
         self.block = pick_block(block, profile.width)
-        self._planes = 1 if profile.count <= _INTERLEAVED_BANDS else profile.count
+        # Interleaving serves the compressor; without one it only costs a transposition.
+        apart = profile.count > _INTERLEAVED_BANDS or compress == "none"
+        self._planes = profile.count if apart else 1
         kind = np.dtype(profile.dtype)
         self._codec = Codec(kind, profile.count // self._planes, self.block, compress, level)
         self._levels = [_Level(0, profile.height, profile.width, self.block)]
@@ -290,7 +292,6 @@ class TiffWriter(Writer):
         for level in reversed(self._levels):
             i = level.index
             copy_runs(spools[i], target, starts[i], self._offsets[i], self._lengths[i])
-        os.fsync(target)
 
     def _open_direct(self) -> None:
         """Give every block its place; metadata that may still grow goes behind the pixels."""
@@ -316,7 +317,6 @@ class TiffWriter(Writer):
             tags[GDAL_METADATA] = Tag(text.kind, text.count, text.data, self._ends[0])
             pwrite(fd, text.data, self._ends[0])
         pwrite(fd, self._header(tags), 0)
-        os.fsync(fd)
 
     def _header(self, gdal: dict[int, Tag]) -> bytes:
         """File header and all directories, for the offsets as they are now."""

