@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pansharp.sensors import get_sensor, list_sensors
     from pansharp.writers import write
 
-    __version__: str
+__version__ = "0.1.0"
 
 __all__ = [
     "Report",
@@ -57,8 +57,6 @@ def __getattr__(name: str) -> object:
         value: object = getattr(import_module(f"pansharp.{_HOME[name]}"), name)
     elif name in _SUBMODULES:
         value = import_module(f"pansharp.{name}")
-    elif name == "__version__":
-        value = _version()
     else:
         raise AttributeError(f"module 'pansharp' has no attribute '{name}'")
     globals()[name] = value
@@ -68,11 +66,3 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, *_SUBMODULES})
 
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("pansharp")
-    except PackageNotFoundError:
-        return "0+unknown"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -73,6 +72,9 @@ def _scene(outcome: Outcome) -> dict[str, object]:
 
 def _digest(path: Path) -> dict[str, object]:
     """SHA-256 of a file, or of its size and three pieces when it is large."""
+    # Late: most fusions without a card never need OpenSSL.
+    import hashlib
+
     try:
         size = path.stat().st_size
     except OSError:
@@ -127,7 +129,8 @@ def _reduced(outcome: Outcome) -> dict[str, object]:
     if trial is None or verdict is None:
         return {}
     passes = outcome.passes
-    name = trial.best_classical(passes)
+    but = None if outcome.adapted is not None else outcome.asked
+    name = trial.best_classical(passes, but)
     own = (
         outcome.adapted.scores
         if outcome.adapted is not None
@@ -140,8 +143,8 @@ def _reduced(outcome: Outcome) -> dict[str, object]:
         "exp": trial.classical("exp", 0).as_dict(),
         "before_backprojection": {
             "model": own[0].as_dict(),
-            "best_classical": trial.classical(trial.best_classical(0), 0).as_dict(),
-            "classical_name": trial.best_classical(0),
+            "best_classical": trial.classical(trial.best_classical(0, but), 0).as_dict(),
+            "classical_name": trial.best_classical(0, but),
         },
         "rho": round(verdict.rho, 5),
         "rho_interval": [round(verdict.low, 5), round(verdict.high, 5)],

@@ -141,10 +141,23 @@ def decide(
     name = options.model
     check_model(scene, name)
     if name == "gdal-brovey":
-        raise ModelError("'gdal-brovey' is fused by GDAL itself; see pansharp.external")
+        return _external(scene, options)
     if name == "auto" or is_network(name):
         return _network(scene, options, folder, progress)
     return _classical(scene, options, progress)
+
+
+def _external(scene: Scene, options: FuseOptions) -> Outcome:
+    from pansharp import external
+
+    external.check_options(options)
+    shift = options.shift() or (0.0, 0.0)
+    scene = scene.shifted(*shift)
+    fuser = external.gdal_brovey(scene)
+    outcome = Outcome(
+        scene, facts_of(scene), options.model, options.model, fuser, shift_applied=shift
+    )
+    return external.score(outcome) if options.card else outcome
 
 
 def _workers(options: FuseOptions) -> int:
@@ -261,12 +274,10 @@ def _score_classical(
     outcome.trial = trial
     if trial.score_count:
         passes = outcome.passes
-        best = trial.best_classical(passes)
+        # A yardstick is measured against the best of the others, not against itself.
+        best = trial.best_classical(passes, but=outcome.used)
         own = trial.classical(outcome.used, passes)
-        if best != outcome.used:
-            outcome.verdict = compare(own, trial.classical(best, passes), options.seed)
-        else:
-            outcome.verdict = compare(own, own, options.seed)
+        outcome.verdict = compare(own, trial.classical(best, passes), options.seed)
     else:
         outcome.warn("the scene is too small for score blocks: no reduced-resolution scores")
     windows = full_windows(scene)
@@ -403,7 +414,7 @@ def lattice(spec: object, options: FuseOptions, outcome: Outcome) -> tuple[int, 
     step = spec.multiple_of
     if spec.local:
         # Beyond its reach a local network gives the same bits in any tile.
-        tile = (options.tile or 512) // step * step or step
+        tile = (options.tile or spec.tile - 2 * spec.practical_halo) // step * step or step
         overlap = (options.overlap or 0) // step * step
         return tile, min(overlap, tile // 2 // step * step), options.blend or "crop"
     if options.tile or options.overlap or options.blend:
@@ -411,7 +422,7 @@ def lattice(spec: object, options: FuseOptions, outcome: Outcome) -> tuple[int, 
             f"the tile of '{spec.name}' is part of the model (its outputs reach beyond any tile): "
             "--tile, --overlap and --blend are ignored"
         )
-    return spec.tile, 32, "hann"
+    return (spec.tile - 2 * spec.practical_halo) // step * step, 32, "hann"
 
 
 def _choose_passes(

@@ -434,7 +434,8 @@ class Scene:
             if 0 <= int(band) < self.bands:
                 return int(band)
             raise BandMismatchError(
-                f"band {band} does not exist; the scene has bands 0 to {self.bands - 1}"
+                f"there is no band number {int(band) + 1}: the scene has {self.bands} "
+                f"({', '.join(self.band_names)})"
             )
         names = [name.lower() for name in self.band_names]
         key = band.strip().lower()

@@ -34,7 +34,10 @@ def command(output: str, as_json: bool) -> None:  # fmt: skip
     Needs the packages of the extra `demo` (tensorly, which carries the cube, and matplotlib);
     downloads nothing.
     """
+    from pansharp.cli import _allocator
     from pansharp.demo import describe, run_demo
+
+    _allocator.tune_process()
 
     with ProgressDisplay() as progress:
         result = run_demo(output, progress=progress)

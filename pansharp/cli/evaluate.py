@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pansharp.cli import options
+from pansharp.cli import _allocator, options
 from pansharp.cli._output import ProgressDisplay, print_json
 from pansharp.errors import GridMismatchError, OptionError
 from pansharp.registry import nearest
@@ -153,10 +153,7 @@ def _of_scene(scene: str | None, values: dict[str, Any], protocol: str | None) -
         raise OptionError(f"--protocol is '{protocol}'; {nearest(protocol, list(_PROTOCOLS))}")
     scene_values, rest = options.split_values(scene, values)
     chosen = options.checked_options(rest)
-    if options.needs_network(chosen.model):
-        from pansharp.cli._allocator import tune_malloc
-
-        tune_malloc()
+    _allocator.tune_process()
     opened = options.open_input(scene, scene_values)
     from pansharp.pipeline import evaluate_scene
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pansharp.cli import options
-from pansharp.cli._allocator import tune_malloc
+from pansharp.cli import _allocator, options
 from pansharp.cli._output import ProgressDisplay, print_json
 from pansharp.errors import OptionError, WriteError
 
@@ -77,7 +76,7 @@ def command(scene: str | None, output: str | None, as_json: bool, **values: Any)
     chosen = options.checked_options(rest)
     opened = options.open_input(scene, scene_values)
     target = output_path(opened, output, chosen)
-    tune_malloc()
+    _allocator.tune_process()
     from pansharp.pipeline import fuse_to_file
 
     with ProgressDisplay() as progress:

@@ -32,7 +32,6 @@ __all__ = [
     "config_option",
     "fuse_options",
     "json_option",
-    "needs_network",
     "open_input",
     "output_options",
     "scene_options",
@@ -375,12 +374,3 @@ def checked_options(values: dict[str, Any]) -> FuseOptions:
     for key in _WORDS & given.keys():
         given[key] = given[key].lower()
     return FuseOptions.checked(**given)
-
-
-def needs_network(model: str) -> bool:
-    """Whether a network may run; an unknown name is an error here, before any file is opened."""
-    if model == "auto":
-        return True
-    from pansharp.models import get_spec
-
-    return get_spec(model).kind == "network"

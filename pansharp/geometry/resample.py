@@ -26,6 +26,9 @@ __all__ = ["BLOCK", "Direction", "axis_matrix", "input_range", "input_window", "
 
 #: Outputs per weight block; windows that start at multiples of it are bit-reproducible.
 BLOCK = 64
+#: Products are made this many columns wide at least: BLAS adds the columns beyond its last whole
+#: vector in another order, so the same pixel would depend on the width of the window.
+_VECTOR = 16
 
 Direction = Literal["up", "down"]
 
@@ -88,12 +91,16 @@ def input_window(
 def _block(
     axis: AxisMap, direction: Direction, kernel: Kernel, start: int, stop: int
 ) -> tuple[int, NDArray[np.float32], NDArray[np.float32]]:
-    """First input index and dense weights of outputs [start, stop), as they are and transposed."""
+    """First input index and dense weights of outputs [start, stop), as they are and transposed.
+
+    The transposed table has columns of zeros up to a whole number of vectors.
+    """
     first, last = input_range(axis, direction, kernel, start, stop)
     weights = _weights(axis, direction, kernel, start, stop, first, last)
     table = weights.astype(np.float32)
     # BLAS is twice as fast on a transposed copy as on a transposed view of so small a matrix.
-    flipped = np.ascontiguousarray(table.T)
+    flipped = np.zeros((last - first, -(-(stop - start) // _VECTOR) * _VECTOR), dtype=np.float32)
+    flipped[:, : stop - start] = table.T
     for weights_of in (table, flipped):
         weights_of.setflags(write=False)
     return first, table, flipped
@@ -196,26 +203,34 @@ def sample(
         # Rows are few on the coarse side: widen them first.
         row, row_end = input_range(alignment.y, direction, kernel, window.row, window.row_end)
         part = image[:, row - origin[0] : row_end - origin[0]]
-        wide = np.empty((bands, part.shape[1], window.width), dtype=np.float32)
+        wide = np.zeros((bands, part.shape[1], _padded(x_blocks)), dtype=np.float32)
         for start, first, table, flipped in x_blocks:
             cols = slice(first - origin[1], first - origin[1] + table.shape[1])
-            np.matmul(part[:, :, cols], flipped, out=wide[:, :, start : start + len(table)])
-        out = np.empty((bands, window.height, window.width), dtype=np.float32)
+            np.matmul(part[:, :, cols], flipped, out=wide[:, :, start : start + flipped.shape[1]])
+        out = np.empty((bands, window.height, wide.shape[2]), dtype=np.float32)
         for start, first, table, _ in y_blocks:
             rows = slice(first - row, first - row + table.shape[1])
             np.matmul(table, wide[:, rows], out=out[:, start : start + len(table)])
-        return out
+        return np.ascontiguousarray(out[:, :, : window.width])
     col, col_end = input_range(alignment.x, direction, kernel, window.col, window.col_end)
-    cut = image[:, :, col - origin[1] : col_end - origin[1]]
-    flat = np.empty((bands, window.height, col_end - col), dtype=np.float32)
+    width = -(-(col_end - col) // _VECTOR) * _VECTOR
+    cut = image[:, :, col - origin[1] : col - origin[1] + width]
+    if cut.shape[2] < width:
+        cut = np.pad(cut, ((0, 0), (0, 0), (0, width - cut.shape[2])))
+    flat = np.empty((bands, window.height, width), dtype=np.float32)
     for start, first, table, _ in y_blocks:
         rows = slice(first - origin[0], first - origin[0] + table.shape[1])
         np.matmul(table, cut[:, rows], out=flat[:, start : start + len(table)])
-    out = np.empty((bands, window.height, window.width), dtype=np.float32)
+    out = np.empty((bands, window.height, _padded(x_blocks)), dtype=np.float32)
     for start, first, table, flipped in x_blocks:
         cols = slice(first - col, first - col + table.shape[1])
-        np.matmul(flat[:, :, cols], flipped, out=out[:, :, start : start + len(table)])
-    return out
+        np.matmul(flat[:, :, cols], flipped, out=out[:, :, start : start + flipped.shape[1]])
+    return np.ascontiguousarray(out[:, :, : window.width])
+
+
+def _padded(blocks: list[tuple[int, int, NDArray[np.float32], NDArray[np.float32]]]) -> int:
+    """Columns that the blocks fill, whole vectors included; each spill is overwritten in turn."""
+    return blocks[-1][0] + int(blocks[-1][3].shape[1])
 
 
 def _blocks(

@@ -46,6 +46,8 @@ register_model = _registry.register
 
 def is_network(name: str) -> bool:
     """Whether `name` is a network (needs torch and adaptation or weights)."""
+    if name.lower() in _BUILTIN:
+        return False
     from pansharp.models.networks import list_networks
 
     return name.lower() in list_networks()

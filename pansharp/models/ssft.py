@@ -213,8 +213,7 @@ class SSF(nn.Module):
     def forward(self, s: Tensor, p: Tensor, zp: list[Spectrum], maps: list[Tensor]) -> Tensor:
         """Return what is added to m from s, p (N, D, H, W), the spectra of p and the maps."""
         zs = self.fourier.spectra(s)
-        joined = [_lean(_with_amplitude, b, a) for a, b in zip(zs, zp, strict=True)]
-        f = self.fourier.image(joined)
+        f = self.fourier.image(_lean(_with_amplitude, b, a) for a, b in zip(zs, zp, strict=True))
         s, p = s.permute(0, 2, 3, 1), p.permute(0, 2, 3, 1)
         v = self.value(self.norm(self.merge(torch.cat((f.permute(0, 2, 3, 1), s, p), -1))))
         v = v * (2 * torch.sigmoid(self.gate(torch.cat((s, p), -1))))
@@ -247,9 +246,9 @@ class _Stage(nn.Module):
     def forward(self, m: Tensor, p: Tensor, *zp: Spectrum) -> tuple[Tensor | Spectrum, ...]:
         """Return the new m and p, then the spectra of the new p for the stage that follows."""
         zm = self.fourier.spectra(m)
-        s = self.fourier.image([_lean(self.fgsr, a, b) for a, b in zip(zm, zp, strict=True)])
+        s = self.fourier.image(_lean(self.fgsr, a, b) for a, b in zip(zm, zp, strict=True))
         p, maps = self.tksr(p)
-        spectra = self.fourier.spectra(p)
+        spectra = list(self.fourier.spectra(p))
         m = m + self.ssf(s, p, spectra, maps)
         return m + self.feed(m), p, *spectra
 

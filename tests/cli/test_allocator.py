@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -30,12 +31,21 @@ def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _allocator.tune_malloc() == ()
 
 
-def test_only_networks_are_tuned(
+def test_every_fusion_is_tuned(
     run: object, calls: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuned: list[int] = []
-    monkeypatch.setattr(_allocator, "tune_malloc", lambda: tuned.append(1) or ())
+    monkeypatch.setattr(_allocator, "tune_process", lambda: tuned.append(1))
     run("fuse", "x", "-m", "brovey")
-    assert tuned == []
-    run("fuse", "x", "-m", "auto")
     assert tuned == [1]
+
+
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    _allocator.tune_threads()
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    _allocator.tune_threads()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"

@@ -1,4 +1,4 @@
-"""Reference mode of the classical methods against the MATLAB toolboxes' numbers, without sampling."""
+"""Reference mode of the classical methods against all numbers of the MATLAB toolboxes."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def test_every_label_is_reproduced(golden: Path, table: dict, scene: str) -> Non
         for value, key, tolerance in (
             (flat.mean(axis=1), "mean", 1e-9),
             (flat.std(axis=1, ddof=1), "std", 1e-9),
-            (flat.min(axis=1), "min", 1e-8),
-            (flat.max(axis=1), "max", 1e-8),
+            (flat.min(), "min", 1e-8),
+            (flat.max(), "max", 1e-8),
         ):
             np.testing.assert_allclose(
                 value, expected[key], rtol=tolerance, err_msg=f"{scene} {label} {key}"
@@ -131,7 +131,7 @@ def test_indices_of_every_label(golden: Path, table: dict, scene: str) -> None:
     ("shape", "ratio"), [((64, 60), 4), ((64, 64), 3), ((48, 48), 3), ((65, 64), 4)]
 )
 def test_reference_mode_refuses_other_grids(shape: tuple[int, int], ratio: int) -> None:
-    with pytest.raises(ModelError, match="power|multiple|exactly|ratio"):
+    with pytest.raises(ModelError, match="reference mode needs"):
         fuse_arrays(np.ones(shape), np.ones((3, 16, 16)), "exp", ratio=ratio, mode="reference")
 
 

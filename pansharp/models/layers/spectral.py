@@ -7,10 +7,14 @@ so that a complex 1x1 convolution is one real matrix product.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 __all__ = [
     "ComplexMix",
@@ -134,19 +138,18 @@ class WindowedFourier(nn.Module):
         edge = torch.sin(math.pi * torch.arange(size, dtype=torch.float64) / size)
         self.register_buffer("window", torch.outer(edge, edge).float(), persistent=False)
 
-    def spectra(self, x: Tensor) -> list[Spectrum]:
-        """Return the spectra of `x` (N, C, H, W), sides multiples of the hop, by window rows."""
+    def spectra(self, x: Tensor) -> Iterator[Spectrum]:
+        """Yield the spectra of `x` (N, C, H, W), sides multiples of the hop, by window rows."""
         n, channels, height, width = x.shape
         hop, size = self.hop, self.size
         padded = reflect_pad(x.float(), hop, hop, hop, hop).contiguous()
         rows, columns = height // hop + 1, width // hop + 1
         step = max(1, self.chunk_values // (n * 2 * channels * columns * size * (hop + 1)))
-        return [
-            _Analysis.apply(padded[:, :, first * hop : (first + step + 1) * hop], self.window)  # type: ignore[no-untyped-call]
-            for first in range(0, rows, step)
-        ]
+        for first in range(0, rows, step):
+            strip = padded[:, :, first * hop : (first + step + 1) * hop]
+            yield _Analysis.apply(strip, self.window)  # type: ignore[no-untyped-call]
 
-    def image(self, spectra: list[Spectrum]) -> Tensor:
+    def image(self, spectra: Iterable[Spectrum]) -> Tensor:
         """Return the image (N, C, H, W) of the groups that :meth:`spectra` made, in their order."""
         hop, size = self.hop, self.size
         strips: list[Tensor] = []
@@ -169,12 +172,11 @@ class WindowedFourier(nn.Module):
 class TileFourier(nn.Module):
     """One plain transform of the whole tile: every output then depends on the tile's extent."""
 
-    def spectra(self, x: Tensor) -> list[Spectrum]:
-        """Return the spectrum of `x` (N, C, H, W) as a list of one, a single window."""
-        z = _stack(torch.fft.rfft2(x.float(), norm="ortho"))
-        return [z[:, :, None, None]]
+    def spectra(self, x: Tensor) -> Iterator[Spectrum]:
+        """Yield the spectrum of `x` (N, C, H, W), a single window."""
+        yield _stack(torch.fft.rfft2(x.float(), norm="ortho"))[:, :, None, None]
 
-    def image(self, spectra: list[Spectrum]) -> Tensor:
+    def image(self, spectra: Iterable[Spectrum]) -> Tensor:
         """Return the image (N, C, H, W) of what :meth:`spectra` made; W is even."""
         (z,) = spectra
         size = (z.shape[-2], 2 * (z.shape[-1] - 1))
