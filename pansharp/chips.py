@@ -142,7 +142,8 @@ class Chip:
     def atrous_at_ms(self, ms_window: Window) -> NDArray[np.float32]:
         """B3-spline low-pass of the PAN at MS pixel centres, shape (y, x)."""
         kernel = Binomial.for_ratio(self.alignment.ratio)
-        return self.down(kernel, ms_window, self.pan[:1])[0]
+        plane: NDArray[np.float32] = self.down(kernel, ms_window, self.pan[:1])[0]
+        return plane
 
     def bdsd_planes(
         self, gains: tuple[float, ...], pan_gain: float

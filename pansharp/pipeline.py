@@ -13,7 +13,7 @@ import numpy as np
 from pansharp.card import build_card, card_path, card_tags, card_text, summary, write_card
 from pansharp.engine import CLASSICAL_TILE, default_workers, fuse_array, fuse_tiles, prepare
 from pansharp.errors import OptionError
-from pansharp.geometry.grids import Alignment
+from pansharp.geometry.grids import Alignment, Window
 from pansharp.models import create_model
 from pansharp.models.base import SceneFacts
 from pansharp.options import FuseOptions
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pansharp.evaluation import Report
-    from pansharp.geometry.grids import Window
     from pansharp.scene import Scene
     from pansharp.writers.base import Writer
     from pansharp.writers.stream import Stream
@@ -167,10 +166,60 @@ def _colors(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _band_tags(scene: Scene) -> tuple[dict[str, str], ...]:
-    if not scene.wavelengths:
+    """Statistics of the MS, whose radiometry the product shares, and wavelengths."""
+    tags: tuple[dict[str, str], ...] = source_statistics(scene) or ({},) * scene.bands
+    if scene.wavelengths:
+        wavelengths = [
+            {"wavelength": f"{value:g}", "wavelength_units": "nm"} for value in scene.wavelengths
+        ]
+        tags = tuple({**one, **other} for one, other in zip(tags, wavelengths, strict=True))
+    return tags
+
+
+def source_statistics(scene: Scene) -> tuple[dict[str, str], ...]:
+    """GDAL's statistics items of the MS bands, from one streamed pass over valid pixels.
+
+    Parameters
+    ----------
+    scene : Scene
+        The scene.
+
+    Returns
+    -------
+    tuple of dict
+        One a band, marked approximate (they are those of the coarser image); empty without data.
+    """
+    source = scene.ms_source
+    count, sums = 0, np.zeros((2, source.bands))
+    low, high = np.full(source.bands, np.inf), np.full(source.bands, -np.inf)
+    for row in range(0, source.height, 512):
+        window = Window(row, 0, min(512, source.height - row), source.width)
+        data = source.read(window)
+        valid = source.valid(window, data)
+        pixels = data.reshape(source.bands, -1) if valid is None else data[:, valid]
+        if not pixels.shape[1]:
+            continue
+        count += pixels.shape[1]
+        low = np.minimum(low, pixels.min(axis=1))
+        high = np.maximum(high, pixels.max(axis=1))
+        for band, values in enumerate(pixels):
+            wide = values.astype(np.float64)
+            sums[:, band] += wide.sum(), wide @ wide
+    if not count:
         return ()
+    mean = sums[0] / count
+    spread = np.sqrt(np.maximum(sums[1] / count - mean**2, 0.0))
+    share = 100.0 * count / (source.height * source.width)
     return tuple(
-        {"wavelength": f"{value:g}", "wavelength_units": "nm"} for value in scene.wavelengths
+        {
+            "STATISTICS_APPROXIMATE": "YES",
+            "STATISTICS_MINIMUM": f"{low[band]:.10g}",
+            "STATISTICS_MAXIMUM": f"{high[band]:.10g}",
+            "STATISTICS_MEAN": f"{mean[band]:.10g}",
+            "STATISTICS_STDDEV": f"{spread[band]:.10g}",
+            "STATISTICS_VALID_PERCENT": f"{share:.4g}",
+        }
+        for band in range(source.bands)
     )
 
 

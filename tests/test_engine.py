@@ -29,8 +29,8 @@ def odd_scene(scale: float, shape: tuple[int, int] = SHAPE, *, holes: bool = Tru
     pan, ms = _textured(rng, shape), _textured(rng, (3, high, wide))
     if holes:
         # Across the borders of tiles, one wider than any halo, and infinities.
-        pan[200:300, 240:290] = np.nan
-        pan[500, 60:70] = np.inf
+        pan[180:280, 220:275] = np.nan
+        pan[shape[0] - 20, 60:70] = np.inf
         ms[:, 3:6, 4:8] = np.nan
         ms[1, -3:, -2:] = -np.inf
     alignment = Alignment(
@@ -54,7 +54,7 @@ def test_tiles_and_workers_leave_no_trace(scale: float, name: str, passes: int) 
     fuser = _fuser(scene, name, passes)
     whole, valid = fuse_array(scene, fuser, tile=1024)
     assert valid is not None
-    assert 0.9 < valid.mean() < 1.0
+    assert 0.8 < valid.mean() < 1.0
     assert np.isfinite(whole).all()
     for tile, workers in ((512, 1), (256, 3), (256, 2)):
         tiled, mask = fuse_array(scene, fuser, tile=tile, workers=workers)
