@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    # This checkout is measured, here and in the child processes, whatever else is installed.
+    sys.path.insert(1, str(ROOT))
 #: Scenes and products; git ignores it.
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -85,7 +88,9 @@ def pansharp(*arguments: object) -> list[str]:
 
 def scene(folder: Path, size: int, bands: int = 4) -> tuple[Path, Path]:
     """The generated PAN and MS of a size; made once, in a process of its own."""
-    pan, ms = (folder / f"scene_{size}_{bands}" / f"large_{size}_{part}.tif" for part in ("pan", "ms"))
+    pan, ms = (
+        folder / f"scene_{size}_{bands}" / f"large_{size}_{part}.tif" for part in ("pan", "ms")
+    )
     if not (pan.exists() and ms.exists()):
         script = "import sys; from pansharp.large_scene import write_large_scene as write; "
         script += "write(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))"
@@ -175,7 +180,9 @@ def emit(title: str, body: str, options: argparse.Namespace) -> None:
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Options that all benchmarks have."""
     made = argparse.ArgumentParser(description=description)
-    made.add_argument("--folder", type=Path, default=RESULTS, help="scenes and products [%(default)s]")
+    made.add_argument(
+        "--folder", type=Path, default=RESULTS, help="scenes and products [%(default)s]"
+    )
     made.add_argument("--markdown", type=Path, metavar="FILE", help="append the result to FILE")
     return made
 

@@ -3,9 +3,9 @@
     python benchmarks/gdal.py                       8192 x 8192 x 4 bands, 5 pairs
     python benchmarks/gdal.py --size 16384 --pairs 3 --cases cog
 
-The two formulas differ (pansharp matches the PAN to the intensity first, which costs a pass over the
-scene, and interpolates with 23 taps against 4); layout, block size and compression of the files are the
-same. pansharp flushes its product to the disk before it shows it, GDAL does not.
+The two formulas differ (pansharp matches the PAN to the intensity first, which costs a pass over
+the scene, and interpolates with 23 taps against 4); layout, block size and compression of the
+files are the same. pansharp flushes its product to the disk before it shows it, GDAL does not.
 """
 
 from __future__ import annotations
@@ -70,7 +70,10 @@ class Comparison:
     def ratio(self, name: str) -> Spread:
         """Ours over theirs, pair by pair."""
         return Spread.of(
-            [getattr(a, name) / getattr(b, name) for a, b in zip(self.ours, self.theirs, strict=True)]
+            [
+                getattr(a, name) / getattr(b, name)
+                for a, b in zip(self.ours, self.theirs, strict=True)
+            ]
         )
 
 
@@ -137,7 +140,9 @@ def report(comparisons: Sequence[Comparison], yardstick: str) -> str:
     """Markdown table: medians, and ratios with their range over the pairs."""
 
     def figures(runs: Sequence[Run], size: int) -> str:
-        wall, cpu, peak = (Spread.of([getattr(r, k) for r in runs]) for k in ("wall", "cpu", "peak"))
+        wall, cpu, peak = (
+            Spread.of([getattr(r, k) for r in runs]) for k in ("wall", "cpu", "peak")
+        )
         return f"{wall.median:.2f}, {cpu.median:.2f}, {peak.median:.0f}, {size / 1e6:.0f}"
 
     unit = "wall s, CPU s, MiB, file MB"
@@ -165,9 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Comparison]:
     parser.add_argument("--pairs", type=int, default=5, help="measured pairs [%(default)s]")
     parser.add_argument("--warm-up", type=int, default=1, help="pairs before them [%(default)s]")
     parser.add_argument("--cases", nargs="+", choices=[*CASES], default=[*CASES], help="[all]")
-    parser.add_argument(
-        "--threads", nargs="+", type=int, help="of both programs [1 and all cores]"
-    )
+    parser.add_argument("--threads", nargs="+", type=int, help="of both programs [1 and all cores]")
     parser.add_argument(
         "--yardstick",
         choices=[SCRIPT, "rasterio"],

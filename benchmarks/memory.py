@@ -1,7 +1,7 @@
 """Peak memory and time of `pansharp fuse` for growing scenes: memory must not grow with the area.
 
-    python benchmarks/memory.py                               brovey, gsa, mtf-glp-fs; 4096 to 16384
-    python benchmarks/memory.py --models gsa --sizes 2048 4096 --base 2048
+python benchmarks/memory.py                               brovey, gsa, mtf-glp-fs; 4096 to 16384
+python benchmarks/memory.py --models gsa --sizes 2048 4096 --base 2048
 """
 
 from __future__ import annotations

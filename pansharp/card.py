@@ -162,15 +162,16 @@ def _yardsticks() -> tuple[str, ...]:
 
 
 def _full(outcome: Outcome) -> dict[str, object]:
+    from pansharp.models import is_network
+
     scores = {
         name: {key: round(value, 6) for key, value in values.items()}
         for name, values in outcome.full.items()
     }
     passes = outcome.passes
-    network = outcome.used == outcome.asked or outcome.asked == "auto"
-    chosen = scores.get("model") or scores.get(
-        f"model+bp{passes}" if network and outcome.adapted else f"best_classical+bp{passes}"
-    )
+    # After a fall-back the product is the classical one, whatever was asked for.
+    kind = "model" if is_network(outcome.used) else "best_classical"
+    chosen = scores.get("model") or scores.get(f"{kind}+bp{passes}")
     if chosen is None:
         return {}
     names = {
@@ -258,7 +259,7 @@ def summary(card: Mapping[str, object]) -> str:
         f"(ratio {reduced['rho']:.3f}, {low:.3f}-{high:.3f}); "
         f"SAM {ours['sam']:.2f} against {best['sam']:.2f} degrees"
     )
-    if model["used"] != model["name"] and model["name"] != "auto":
+    if model["used"] != model["name"] and (model["name"] != "auto" or card["verdict"] == "worse"):
         text += f"; the product is made by {model['used']}"
     full = card["full"]
     if isinstance(full, dict) and "HQNR" in full:

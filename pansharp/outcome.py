@@ -505,7 +505,8 @@ def _too_small(
         f"scene '{scene.name}' is too small or too empty to fit '{outcome.asked}' and to prove it "
         "(at least about 70 x 70 valid MS pixels are needed): the product is made by 'mtf-glp-fs'"
     )
-    plain = replace(options, model="mtf-glp-fs", adapt="auto")
+    # The shift has been applied to the scene already.
+    plain = replace(options, model="mtf-glp-fs", adapt="auto", coregister="off")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fallen = _classical(outcome.scene, plain, progress)

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["FuseOptions", "Product", "evaluate_scene", "fuse", "fuse_arrays", "fuse_to_file"]
 
+#: Statistics of the source are taken from this many row bands and pixels: QGIS and its like only
+#: need them for a first stretch.
+_STATISTICS_BANDS = 8
+_STATISTICS_PIXELS = 1_000_000
+
 
 @dataclass(frozen=True)
 class Product:
@@ -177,7 +182,7 @@ def _band_tags(scene: Scene) -> tuple[dict[str, str], ...]:
 
 
 def source_statistics(scene: Scene) -> tuple[dict[str, str], ...]:
-    """GDAL's statistics items of the MS bands, from one streamed pass over valid pixels.
+    """GDAL's statistics items of the MS bands, from row bands spread over the image.
 
     Parameters
     ----------
@@ -187,15 +192,19 @@ def source_statistics(scene: Scene) -> tuple[dict[str, str], ...]:
     Returns
     -------
     tuple of dict
-        One a band, marked approximate (they are those of the coarser image); empty without data.
+        One a band, marked approximate (a sample of the coarser image); empty without data.
     """
     source = scene.ms_source
-    count, sums = 0, np.zeros((2, source.bands))
+    seen = count = 0
+    sums = np.zeros((2, source.bands))
     low, high = np.full(source.bands, np.inf), np.full(source.bands, -np.inf)
-    for row in range(0, source.height, 512):
-        window = Window(row, 0, min(512, source.height - row), source.width)
+    rows = max(1, _STATISTICS_PIXELS // (_STATISTICS_BANDS * source.width))
+    step = max(rows, source.height // _STATISTICS_BANDS)
+    for row in range(0, source.height, step):
+        window = Window(row, 0, min(rows, source.height - row), source.width)
         data = source.read(window)
         valid = source.valid(window, data)
+        seen += window.height * window.width
         pixels = data.reshape(source.bands, -1) if valid is None else data[:, valid]
         if not pixels.shape[1]:
             continue
@@ -209,7 +218,7 @@ def source_statistics(scene: Scene) -> tuple[dict[str, str], ...]:
         return ()
     mean = sums[0] / count
     spread = np.sqrt(np.maximum(sums[1] / count - mean**2, 0.0))
-    share = 100.0 * count / (source.height * source.width)
+    share = 100.0 * count / seen
     return tuple(
         {
             "STATISTICS_APPROXIMATE": "YES",

@@ -33,9 +33,7 @@ def odd_scene(scale: float, shape: tuple[int, int] = SHAPE, *, holes: bool = Tru
         pan[shape[0] - 20, 60:70] = np.inf
         ms[:, 3:6, 4:8] = np.nan
         ms[1, -3:, -2:] = -np.inf
-    alignment = Alignment(
-        AxisMap.corner(scale).shifted(0.5), AxisMap.corner(scale).shifted(-0.5)
-    )
+    alignment = Alignment(AxisMap.corner(scale).shifted(0.5), AxisMap.corner(scale).shifted(-0.5))
     return Scene.from_arrays(pan, ms, alignment=alignment)
 
 
@@ -168,9 +166,7 @@ def test_blending_pieces_cover_the_scene_once() -> None:
 def test_progress_is_told() -> None:
     scene = odd_scene(4.0, (1100, 140), holes=False)
     told: list[tuple[float, float, str]] = []
-    prepare(
-        create_model("gsa"), scene, facts_of(scene), progress=lambda *step: told.append(step)
-    )
+    prepare(create_model("gsa"), scene, facts_of(scene), progress=lambda *step: told.append(step))
     assert told == [(1, 2, "statistics"), (2, 2, "statistics")]
 
 

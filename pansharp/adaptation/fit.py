@@ -175,7 +175,7 @@ def _run(
     network.train().to(plan.device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=peak, total_steps=max(plan.steps, 5), pct_start=0.2
+        optimiser, max_lr=peak, total_steps=max(plan.steps, 6), pct_start=0.2
     )
     average = copy.deepcopy(network).eval().requires_grad_(False)
     best, best_state = math.inf, None

@@ -23,6 +23,8 @@ __all__ = ["BlockScores", "Verdict", "compare", "score_blocks"]
 #: Fewer blocks than this cannot prove anything.
 MIN_BLOCKS = 8
 _DRAWS = 1000
+#: Ratio to a flawless classical product; finite, because cards are JSON.
+_HOPELESS = 1e6
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def compare(network: BlockScores, classical: BlockScores, seed: int = 0) -> Verd
 
     def ratio(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
         safe = np.where(b > 0, b, 1.0)
-        return np.asarray(np.where(b > 0, np.sqrt(a / safe), np.where(a > 0, np.inf, 1.0)))
+        return np.asarray(np.where(b > 0, np.sqrt(a / safe), np.where(a > 0, _HOPELESS, 1.0)))
 
     rho = float(ratio(ours.sum(), theirs.sum()))
     picks = np.random.default_rng(seed).integers(0, blocks, (_DRAWS, blocks))

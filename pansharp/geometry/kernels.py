@@ -158,8 +158,9 @@ class MtfGaussian:
     @property
     def radius(self) -> float:
         """Distance in PAN pixels beyond which nothing above 1e-7 of the peak lies (at most 20)."""
-        # The sampled design cuts its spectrum at this level; at ratios near 2 it rings for long.
-        if self.gain ** (self.ratio**2) > 1e-6:
+        # The sampled design cuts its spectrum at gain ** ratio ** 2: at ratios near 2 it rings for
+        # long. One rule for all gains, so that the smallest gain has the largest radius.
+        if 0.4 ** (self.ratio**2) > 1e-6:
             return 20.0
         sigma = self.ratio * math.sqrt(-2.0 * math.log(self.gain)) / math.pi
         return min(20.0, math.ceil(5.7 * sigma) + 1.0)

@@ -31,9 +31,7 @@ def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _allocator.tune_malloc() == ()
 
 
-def test_every_fusion_is_tuned(
-    run: object, calls: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_fusion_is_tuned(run: object, calls: object, monkeypatch: pytest.MonkeyPatch) -> None:
     tuned: list[int] = []
     monkeypatch.setattr(_allocator, "tune_process", lambda: tuned.append(1))
     run("fuse", "x", "-m", "brovey")

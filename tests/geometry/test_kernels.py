@@ -98,7 +98,7 @@ def test_mtf_gaussian_is_zero_beyond_its_radius(gain: float, ratio: float) -> No
     assert not kernel(np.linspace(kernel.radius + 1e-9, 45.0, 80)).any()
 
 
-@given(st.floats(0.1, 0.5), st.floats(1.5, 4.5))
+@given(st.floats(0.1, 0.42), st.floats(1.5, 4.5))
 def test_what_the_radius_cuts_off_is_nothing(gain: float, ratio: float) -> None:
     taps = np.arange(-20.0, 21.0)
     alpha = 20.0 / ratio / math.sqrt(-2.0 * math.log(gain))
@@ -112,6 +112,12 @@ def test_what_the_radius_cuts_off_is_nothing(gain: float, ratio: float) -> None:
 def test_ringing_designs_keep_all_taps(ratio: float, gain: float) -> None:
     assert MtfGaussian(ratio, gain).radius == 20.0
     assert MtfGaussian(4.0, 0.3).radius == 13.0
+
+
+@given(st.lists(GAINS, min_size=2, max_size=5), RATIOS)
+def test_the_smallest_gain_reaches_farthest(gains: list[float], ratio: float) -> None:
+    radii = [MtfGaussian(ratio, g).radius for g in gains]
+    assert MtfGaussian(ratio, min(gains)).radius == max(radii)
 
 
 @pytest.mark.parametrize("gain", [0.2, 0.3, 0.4])

@@ -1,0 +1,96 @@
+"""Every benchmark at a tiny size, in well under a minute: do they run, and are the figures finite?
+
+    python benchmarks/smoke.py
+
+No time is judged: a busy machine must not fail a build.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import common
+import engine_overhead
+import gdal
+import memory
+import networks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+def positive(values: Iterable[float]) -> None:
+    """Refuse figures that no measurement gives."""
+    for value in values:
+        if not (math.isfinite(value) and value > 0):
+            raise SystemExit(f"a benchmark gave {value}")
+
+
+def _gdal(folder: str) -> str:
+    head = ["--folder", folder, "--size", "512", "--pairs", "1", "--warm-up", "0"]
+    results = gdal.main([*head, "--threads", "1", "--cases", "cog", "--yardstick", "rasterio"])
+    if gdal.shutil.which(gdal.SCRIPT):
+        results += gdal.main([*head, "--threads", "1", "--cases", "plain"])
+    for result in results:
+        positive(result.ratio(name).median for name in ("wall", "cpu", "peak"))
+    return gdal.report(results, "gdal")
+
+
+def _memory(folder: str) -> str:
+    sizes = ["--sizes", "256", "512", "--base", "512"]
+    results = memory.main(["--folder", folder, *sizes, "--repeats", "1", "--models", "brovey"])
+    positive(result.median(name) for result in results for name in ("wall", "cpu", "peak"))
+    return memory.report(results, 512)
+
+
+def _engine(folder: str) -> str:
+    results = engine_overhead.main(
+        ["--folder", folder, "--size", "256", "--pairs", "1", "--warm-up", "0"]
+    )
+    for result in results:
+        positive([result.pixels, *(v for stage in result.wall.values() for v in stage)])
+        for clock in ("wall", "cpu"):
+            if not math.isfinite(result.share(clock, with_inputs=True).median):
+                raise SystemExit(f"{result.model}: the overhead is no number")
+    return engine_overhead.report(results)
+
+
+def _networks(folder: str) -> str:
+    pan, ms = common.scene(Path(folder), 384)
+    pair = networks.Pair("generated", pan, ms, "none")
+    results = networks.measure([pair], ["rescnn"], Path(folder), ["--adapt-steps", "10"])
+    for result in results:
+        positive([result.run.wall, result.run.cpu, result.run.peak])
+        reduced = result.card["reduced"]
+        positive([reduced["rho"], reduced["model"]["ergas"], result.card["full"]["HQNR"]])
+    return networks.report(results)
+
+
+def main() -> None:
+    """Run all; the tables appear only in an error."""
+    steps: dict[str, Callable[[str], str]] = {
+        "gdal": _gdal,
+        "memory": _memory,
+        "networks": _networks,
+        # Last: it loads torch into this process, and memory of children counts from its size.
+        "engine_overhead": _engine,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        for name, step in steps.items():
+            begin = time.perf_counter()
+            quiet = io.StringIO()
+            with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+                text = step(folder)
+            if text.count("\n") < 2:
+                raise SystemExit(f"{name} printed no table")
+            print(f"{name}: {time.perf_counter() - begin:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

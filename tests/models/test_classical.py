@@ -1,0 +1,235 @@
+"""The classical methods: formulas against plain NumPy, guards, options."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from scipy.optimize import nnls
+
+from pansharp.chips import read_chip
+from pansharp.engine import facts_of, fuse_array, prepare
+from pansharp.errors import BandMismatchError, ModelError, UnknownModelError
+from pansharp.geometry.grids import Window
+from pansharp.models import create_model, get_spec, list_models
+from pansharp.models.base import Fuser
+from pansharp.models.classical._moments import add, covariance, gram, mean
+from pansharp.pipeline import fuse_arrays
+from pansharp.scene import Scene
+
+METHODS = ("exp", "brovey", "wbrovey", "gsa", "bdsd-pc", "mtf-glp-fs")
+SHAPE = (128, 144)
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    rng = np.random.default_rng(5)
+    truth = np.kron(rng.uniform(200, 900, (3, 16, 18)), np.ones((8, 8)))
+    truth = truth + rng.normal(0, 30, (3, *SHAPE)) + rng.normal(0, 30, SHAPE)
+    ms = truth.reshape(3, 32, 4, 36, 4).mean(axis=(2, 4))
+    pan = np.tensordot([0.2, 0.5, 0.3], truth, 1)
+    return Scene.from_arrays(pan.astype(np.float32), ms.astype(np.float32), ratio=4)
+
+
+def _prepared(scene: Scene, name: str, **options: object) -> Fuser:
+    return prepare(create_model(name, **options), scene, facts_of(scene))
+
+
+def _up(scene: Scene) -> np.ndarray:
+    return fuse_array(scene, _prepared(scene, "exp"))[0].astype(np.float64)
+
+
+def _pan(scene: Scene) -> np.ndarray:
+    return scene.pan_source.read(Window(0, 0, *scene.shape[1:]))[0].astype(np.float64)
+
+
+def test_brovey_is_its_formula(scene: Scene) -> None:
+    up, pan = _up(scene), _pan(scene)
+    low = up.mean(axis=0)
+    matched = (pan - pan.mean()) * low.std() / pan.std() + low.mean()
+    fused, _ = fuse_array(scene, _prepared(scene, "brovey"))
+    np.testing.assert_allclose(fused, up * matched / low, rtol=1e-4)
+
+
+def test_given_weights_are_used(scene: Scene) -> None:
+    up, pan = _up(scene), _pan(scene)
+    low = np.tensordot([0.5, 0.25, 0.25], up, 1)
+    matched = (pan - pan.mean()) * low.std() / pan.std() + low.mean()
+    fused, _ = fuse_array(scene, _prepared(scene, "wbrovey", weights=[2, 1, 1]))
+    np.testing.assert_allclose(fused, up * matched / low, rtol=1e-4)
+
+
+def test_fitted_weights_are_those_of_the_pan(scene: Scene) -> None:
+    fuser = _prepared(scene, "wbrovey")
+    assert sum(fuser.weights) == pytest.approx(1.0)
+    assert min(fuser.weights) >= 0
+    np.testing.assert_allclose(fuser.weights, [0.2, 0.5, 0.3], atol=0.06)
+
+
+def test_a_band_that_the_pan_does_not_see_gets_no_weight(scene: Scene) -> None:
+    rng = np.random.default_rng(1)
+    ms = scene.ms_source.read(Window(0, 0, 32, 36))
+    against = 2000 - ms.mean(axis=0) + rng.normal(0, 9, (32, 36)).astype(np.float32)
+    more = Scene.from_arrays(_pan(scene), np.concatenate([ms, against[None]]), ratio=4)
+    assert _prepared(more, "wbrovey").weights[3] == pytest.approx(0.0, abs=0.15)
+    assert min(_prepared(more, "wbrovey").weights) >= 0.0
+
+
+@pytest.mark.parametrize(
+    "weights", [[-1, 1, 1], [0, 0, 0], [np.nan, 1, 1], [[1, 2, 3]], [np.inf, 1, 1]]
+)
+def test_impossible_weights_are_refused(weights: list[float]) -> None:
+    with pytest.raises(BandMismatchError, match="weights"):
+        create_model("wbrovey", weights=weights)
+
+
+def test_weights_must_be_one_a_band(scene: Scene) -> None:
+    with pytest.raises(BandMismatchError, match="2 weights for 3 bands"):
+        _prepared(scene, "wbrovey", weights=[1, 1])
+
+
+def test_a_pan_against_all_bands_has_no_weights(scene: Scene) -> None:
+    ms = scene.ms_source.read(Window(0, 0, 32, 36))
+    odd = Scene.from_arrays(-np.ones(SHAPE) - _pan(scene), ms, ratio=4)
+    with pytest.raises(BandMismatchError, match="not related"):
+        _prepared(odd, "wbrovey")
+
+
+@pytest.mark.parametrize("name", ["brovey", "wbrovey"])
+def test_dark_pixels_keep_the_interpolated_ms(name: str, scene: Scene) -> None:
+    ms = scene.ms_source.read(Window(0, 0, 32, 36)).copy()
+    ms[:, 10:20, 10:20] = 0.0
+    dark = Scene.from_arrays(_pan(scene), ms, ratio=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fuser = _prepared(dark, name)
+        fused, _ = fuse_array(dark, fuser)
+    assert np.isfinite(fused).all()
+    up = _up(dark)
+    hidden = np.tensordot(fuser.weights, up.astype(np.float32), 1) < -1e-3
+    assert hidden.any()
+    np.testing.assert_allclose(fused[:, hidden], up[:, hidden], atol=0.01)
+
+
+def test_gsa_is_its_formula(scene: Scene) -> None:
+    fuser = _prepared(scene, "gsa")
+    up, pan = _up(scene), _pan(scene)
+    chip = read_chip(scene, Window(0, 0, *SHAPE), 40)
+    own = chip.own_ms()
+    low = chip.atrous_at_ms(own).ravel().astype(np.float64)
+    ms = chip.ms_pixels(own).reshape(3, -1).astype(np.float64)
+    design = np.column_stack([ms.T, np.ones(low.size)])
+    weights = np.linalg.lstsq(design, low, rcond=None)[0][:3]
+    np.testing.assert_allclose(fuser.weights, weights, rtol=1e-5)
+    intensity = np.tensordot(weights, up, 1)
+    flat = intensity.ravel()
+    gains = [np.cov(flat, b.ravel())[0, 1] / flat.var(ddof=1) for b in up]
+    detail = (pan - pan.mean()) - (intensity - intensity.mean())
+    fused, _ = fuse_array(scene, fuser)
+    expected = up + np.asarray(gains)[:, None, None] * detail
+    np.testing.assert_allclose(fused, expected, rtol=0, atol=0.02)
+
+
+def test_glp_gains_are_full_scale_regressions(scene: Scene) -> None:
+    fuser = _prepared(scene, "mtf-glp-fs")
+    up, pan = _up(scene), _pan(scene)
+    low = read_chip(scene, Window(0, 0, *SHAPE), fuser.halo).glp((0.3,) * 3).astype(np.float64)
+    gains = [
+        np.cov(up[b].ravel(), pan.ravel())[0, 1] / np.cov(low[b].ravel(), pan.ravel())[0, 1]
+        for b in range(3)
+    ]
+    np.testing.assert_allclose(fuser.gains, gains, rtol=1e-5)
+    fused, _ = fuse_array(scene, fuser)
+    expected = up + np.asarray(gains)[:, None, None] * (pan - low)
+    np.testing.assert_allclose(fused, expected, rtol=0, atol=0.02)
+
+
+def test_bdsd_solves_the_constrained_regression(scene: Scene) -> None:
+    model, facts = create_model("bdsd-pc"), facts_of(scene)
+    fuser = prepare(model, scene, facts)
+    chip = read_chip(scene, Window(0, 0, *SHAPE), model.measure_halo(facts))
+    fine, low, pan = chip.bdsd_planes(facts.ms_gains, facts.pan_gain)
+    columns = np.column_stack([pan.ravel(), *(-p.ravel() for p in low)]).astype(np.float64)
+    for band, row in enumerate(fuser.gamma):
+        assert row[0] >= 0
+        assert max(row[1:]) <= 0
+        target = (fine - low)[band].ravel().astype(np.float64)
+        exact, _ = nnls(columns, target)
+        np.testing.assert_allclose(
+            np.asarray(row) * [1, -1, -1, -1], exact, atol=1e-4 * np.abs(exact).max()
+        )
+    fused, _ = fuse_array(scene, fuser)
+    up = _up(scene)
+    gamma = np.asarray(fuser.gamma)
+    expected = up + gamma[:, :1, None] * _pan(scene) + np.tensordot(gamma[:, 1:], up, 1)
+    np.testing.assert_allclose(fused, expected, rtol=0, atol=0.02)
+
+
+def test_methods_win_over_interpolation_on_a_fair_scene() -> None:
+    rng = np.random.default_rng(5)
+    shared = np.kron(rng.uniform(-200, 200, (16, 18)), np.ones((8, 8))) + rng.normal(0, 30, SHAPE)
+    own = np.kron(rng.uniform(-40, 40, (3, 16, 18)), np.ones((8, 8)))
+    truth = 600 + own + shared * np.array([0.8, 1.0, 1.3])[:, None, None]
+    ms = truth.reshape(3, 32, 4, 36, 4).mean(axis=(2, 4))
+    scene = Scene.from_arrays(truth.mean(axis=0), ms, ratio=4)
+    plain = np.abs(_up(scene) - truth).mean()
+    for name in METHODS[1:]:
+        fused, _ = fuse_array(scene, _prepared(scene, name))
+        assert np.abs(fused - truth).mean() < 0.9 * plain, name
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_fusers_are_picklable(scene: Scene, name: str) -> None:
+    fuser = _prepared(scene, name)
+    copy = pickle.loads(pickle.dumps(fuser))
+    assert copy == fuser
+    chip = read_chip(scene, Window(0, 0, 32, 32), fuser.halo)
+    np.testing.assert_array_equal(copy(chip), fuser(chip))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_specs(name: str) -> None:
+    spec = get_spec(name)
+    assert name in list_models()
+    assert (spec.name, spec.kind) == (name, "classical")
+    assert spec.reference
+    assert spec.summary
+
+
+def test_creating_models_by_name() -> None:
+    assert create_model("GSA").spec.name == "gsa"
+    with pytest.raises(UnknownModelError, match="mtf-glp-fs"):
+        create_model("mtf-glp-fx")
+    with pytest.raises(ModelError, match="does not take these options"):
+        create_model("gsa", window=3)
+    with pytest.raises(ModelError, match="build_network"):
+        create_model("rescnn")
+    with pytest.raises(ModelError, match="not a method of plain arrays"):
+        create_model("auto")
+
+
+def test_guides_of_one_band_may_have_a_band_axis() -> None:
+    rng = np.random.default_rng(0)
+    pan, ms = rng.uniform(1, 9, (64, 64)), rng.uniform(1, 9, (3, 16, 16))
+    np.testing.assert_array_equal(fuse_arrays(pan, ms, "gsa"), fuse_arrays(pan[None], ms, "gsa"))
+
+
+def test_moments() -> None:
+    rng = np.random.default_rng(0)
+    planes = rng.uniform(100, 900, (3, 200, 250)).astype(np.float32)
+    valid = rng.uniform(size=(200, 250)) > 0.3
+    total = gram(list(planes), valid)
+    flat = planes[:, valid].astype(np.float64)
+    assert total[0, 0] == valid.sum()
+    np.testing.assert_allclose(mean(total), flat.mean(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(covariance(total), np.cov(flat), rtol=1e-9)
+    halves = [gram([p[:100] for p in planes], valid[:100])]
+    halves.append(gram([p[100:] for p in planes], valid[100:]))
+    np.testing.assert_allclose(halves[0] + halves[1], total, rtol=1e-12)
+    assert add(None, None) is None
+    assert add({"a": total}, None) == {"a": total}
+    np.testing.assert_array_equal(add({"a": total}, {"a": total})["a"], 2 * total)
+    empty = gram(list(planes), np.zeros((200, 250), bool))
+    assert not empty.any()
