@@ -316,11 +316,11 @@ def _network(
     outcome.timings["registering"] = clock.lap()
     trial = Trial(scene, facts, pixel_budget(name))
     outcome.trial = trial
+    if trial.train_pixels < 256 or trial.score_count == 0:
+        return _too_small(outcome, original, options, progress)
     for passes in PASSES:
         trial.best_classical(passes)
     outcome.timings["classical"] = clock.lap()
-    if trial.train_pixels < 256 or trial.score_count == 0:
-        return _too_small(outcome, original, options, progress)
     device = resolve_device(options.device)
     adapted = adapt(
         name,

@@ -18,6 +18,7 @@ from pansharp.models import create_model
 from pansharp.models.base import SceneFacts
 from pansharp.options import FuseOptions
 from pansharp.outcome import Outcome, decide
+from pansharp.scene import IDENTITY
 from pansharp.writers import RasterProfile, open_writer, quantize, register_stream
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def _profile(scene: Scene, options: FuseOptions) -> RasterProfile:
         count=count,
         dtype=dtype,
         crs=scene.crs,
-        transform=scene.transform,
+        transform=None if scene.transform == IDENTITY else scene.transform,
         nodata=nodata,
         band_names=scene.band_names,
         scales=() if set(scene.scales) == {1.0} else scene.scales,

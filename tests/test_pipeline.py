@@ -314,6 +314,7 @@ def test_lazy_product_is_the_written_one(scene: Scene, tmp_path: Path) -> None:
         np.testing.assert_array_equal(file.read(), written)
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_changed_lazy_products_are_written_from_their_graph(scene: Scene, tmp_path: Path) -> None:
     lazy = fuse(scene, "exp", card=False, workers=1)
     ps.write(lazy + 1000.0, tmp_path / "c.tif", dtype="float32")

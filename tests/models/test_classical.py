@@ -169,9 +169,11 @@ def test_bdsd_solves_the_constrained_regression(scene: Scene) -> None:
 
 def test_methods_win_over_interpolation_on_a_fair_scene() -> None:
     rng = np.random.default_rng(5)
-    shared = np.kron(rng.uniform(-200, 200, (16, 18)), np.ones((8, 8))) + rng.normal(0, 30, SHAPE)
-    own = np.kron(rng.uniform(-40, 40, (3, 16, 18)), np.ones((8, 8)))
-    truth = 600 + own + shared * np.array([0.8, 1.0, 1.3])[:, None, None]
+    f = np.hypot(np.fft.fftfreq(SHAPE[0])[:, None], np.fft.rfftfreq(SHAPE[1])[None])
+    fall = 1.0 / np.maximum(f, 1.0 / 40) ** 1.3
+    wave = np.fft.irfft2(np.fft.rfft2(rng.normal(size=(4, *SHAPE))) * fall, s=SHAPE)
+    wave /= wave.std(axis=(1, 2), keepdims=True)
+    truth = 600 + 20 * wave[1:] + 100 * wave[0] * np.array([0.8, 1.0, 1.3])[:, None, None]
     ms = truth.reshape(3, 32, 4, 36, 4).mean(axis=(2, 4))
     scene = Scene.from_arrays(truth.mean(axis=0), ms, ratio=4)
     plain = np.abs(_up(scene) - truth).mean()
