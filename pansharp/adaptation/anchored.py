@@ -1,4 +1,10 @@
-"""A network on a classical anchor: ``y = A + s f(U/s, P/s_P, 4 (P - P_L)/s_P)``."""
+"""A network on a classical anchor: ``y = A + s f(u, p, d)``.
+
+``u = (U/s - 1)/t`` is the interpolated MS, ``p = (P/s_P - 1)/t_P`` the PAN and
+``d = 4 (P - P_L)/(s_P t_P)`` its detail. Taking the mean out matters: with inputs near 1 the
+constant part drowns the rest in every normalising layer, and a transformer hardly learns
+(docs/adaptation.md).
+"""
 
 from __future__ import annotations
 
@@ -30,28 +36,40 @@ def guide_bands() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """Divisors that bring the inputs near 1.
+    """Numbers that bring the inputs to mean 0 and spread 1.
 
     Parameters
     ----------
     bands : tuple of float
-        Mean of each MS band over training pixels (its spread where the mean is near 0).
+        Mean s of each MS band (its spread where the mean is near 0), counts.
     pan : float
-        The same of the PAN.
+        Mean s_P of the PAN, counts.
+    spread : float
+        Spread t of the MS over its means, one number for all bands.
+    pan_spread : float
+        Spread t_P of the PAN over its mean.
     """
 
     bands: tuple[float, ...]
     pan: float
+    spread: float = 1.0
+    pan_spread: float = 1.0
 
     @classmethod
     def of(cls, ms: NDArray[np.float32], pan: NDArray[np.float32]) -> Scaling:
-        """Measure on training pixels, (band, n) and (n,)."""
+        """Measure on pixels (band, n) of the MS and (n,) of the PAN."""
 
-        def scale(values: NDArray[np.float32]) -> float:
+        def measure(values: NDArray[np.float32]) -> tuple[float, float]:
             wide = values.astype(np.float64)
-            return float(max(abs(wide.mean()), wide.std(), 1e-6))
+            scale = float(max(abs(wide.mean()), wide.std(), 1e-6))
+            return scale, float(wide.std()) / scale
 
-        return cls(tuple(scale(band) for band in ms), scale(pan))
+        bands = [measure(band) for band in ms]
+        spread = float(np.sqrt(np.mean([t**2 for _, t in bands])))
+        pan_scale, pan_spread = measure(pan)
+        return cls(
+            tuple(s for s, _ in bands), pan_scale, max(spread, 1e-3), max(pan_spread, 1e-3)
+        )
 
 
 @dataclass(frozen=True)
@@ -63,9 +81,9 @@ class Inputs:
     anchor : ndarray, shape (band, y, x), float32
         Classical product, counts.
     up : ndarray, shape (band, y, x), float32
-        Interpolated MS over its scale.
+        Interpolated MS, centred and scaled.
     guide : ndarray, shape (2, y, x), float32
-        PAN and four times its detail over its scale.
+        PAN, centred and scaled, and four times its detail.
     """
 
     anchor: NDArray[np.float32]
@@ -102,9 +120,11 @@ def network_inputs(chip: Chip, halo: int, anchor: GlpFuser, scaling: Scaling) ->
         product[band] += up[band]
     # Equal gains share one plane: its mean over bands is the plane itself.
     mean_low = low[0] if len(set(anchor.mtf)) == 1 else low.mean(axis=0, dtype=np.float32)
-    guide = np.stack([pan, np.float32(_DETAIL) * (pan - mean_low)])
-    guide *= np.float32(1.0 / scaling.pan)
-    up *= np.reciprocal(np.asarray(scaling.bands, dtype=np.float32))[:, None, None]
+    guide = np.stack([pan - np.float32(scaling.pan), np.float32(_DETAIL) * (pan - mean_low)])
+    guide *= np.float32(1.0 / (scaling.pan * scaling.pan_spread))
+    scale = np.asarray(scaling.bands, dtype=np.float32)[:, None, None]
+    up -= scale
+    up /= scale * np.float32(scaling.spread)
     return Inputs(product, up, guide)
 
 

@@ -124,7 +124,7 @@ def fit(
     """Fit the residual of a network; its weights end as the best average that was seen.
 
     AdamW with weight decay 0.01, one cycle with 20 % warm-up, mean absolute error on normalised
-    bands, gain augmentation 0.7 to 1.4, exponential average of the weights.
+    bands, exponential average of the weights.
 
     Parameters
     ----------
@@ -254,12 +254,11 @@ class _Sampler:
             mask = ground.mask[cut]
             if not mask.any():
                 continue
-            gain = np.float32(self.rng.uniform(0.7, 1.4))
             turn = int(self.rng.integers(0, 8)) if self.flips else 0
             planes = (
-                ground.inputs.guide[:, *cut] * gain,
-                ground.inputs.up[:, *cut] * gain,
-                self.targets[index][:, *cut] * gain,
+                ground.inputs.guide[:, *cut],
+                ground.inputs.up[:, *cut],
+                self.targets[index][:, *cut],
                 mask[None].astype(np.float32),
             )
             for store, plane in zip(parts, planes, strict=True):
