@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from importlib.metadata import EntryPoint
 from types import ModuleType
 
 import pytest
 
-from pansharp import registry as module
 from pansharp.errors import PansharpError, PluginWarning, UnknownModelError
 from pansharp.registry import Registry, nearest
 
@@ -18,7 +18,7 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
     """Entry points that the registry will see."""
     points: list[EntryPoint] = []
     monkeypatch.setattr(
-        module, "entry_points", lambda group: [p for p in points if p.group == group]
+        importlib.metadata, "entry_points", lambda group: [p for p in points if p.group == group]
     )
     return points
 

@@ -227,7 +227,7 @@ _BUILTIN = (
         local=True,
         practical_halo=56,
         tile=256,
-        adaptation=AdaptationRecipe(steps=250, patch=32, batch=4, clip=1.0),
+        adaptation=AdaptationRecipe(steps=400, patch=32, batch=4, clip=1.0),
         arch=MappingProxyType({"width": 16, "stages": 2, "fft_window": 16}),
     ),
     NetworkSpec(

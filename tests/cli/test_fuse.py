@@ -81,7 +81,6 @@ def test_where_the_product_goes(run: Run, calls: Any, arguments: list[str], name
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["-m", "brovi"], "did you mean 'brovey'"),
         (["--compress", "zst"], "did you mean 'zstd'"),
         (["--tile", "big"], "--tile is 'big'; give a whole number"),
         (["--ratio", "four"], "--ratio is 'four'; give a number"),
