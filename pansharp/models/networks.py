@@ -214,7 +214,7 @@ _BUILTIN = (
         local=False,
         practical_halo=32,
         tile=256,
-        adaptation=AdaptationRecipe(steps=150, patch=64, batch=2, clip=1.0),
+        adaptation=AdaptationRecipe(steps=250, patch=48, batch=2, clip=1.0),
     ),
     NetworkSpec(
         name="ssft-small",

@@ -328,6 +328,7 @@ class SSFT(ResidualNetwork):
             # Begin as a high-pass: features carry a large constant part, which would otherwise be
             # the first thing that the tail learns from. Measured: 6 % less error after 250 steps.
             self.head.weight -= self.head.weight.mean(dim=(2, 3), keepdim=True)
+            assert self.head.bias is not None
             self.head.bias.zero_()
         self.to_fastest_layout()
 
