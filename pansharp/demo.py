@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from pansharp.errors import OptionError, WriteError
-from pansharp.simulate import load_indian_pines, simulate_pair, write_pair
+from pansharp.simulate import (
+    load_indian_pines,
+    simulate_hsi_msi,
+    simulate_pair,
+    write_hsi_msi,
+    write_pair,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,7 +57,8 @@ def run_demo(
     A WorldView-3 pair (PAN 144 x 144, MS 72 x 72, eight bands) is simulated from Indian Pines,
     written as GeoTIFFs, and read back as any delivery. The network `rescnn` is adapted to it;
     MTF-GLP-FS, plain interpolation and the classical method that the score card finds best stand
-    beside it, with as many back-projections.
+    beside it, with as many back-projections. A pair of a coarse hyperspectral cube and a sharp
+    multispectral guide from the same cube is written too (``pansharp info --hsi --msi`` reads it).
 
     Parameters
     ----------
@@ -89,13 +96,15 @@ def run_demo(
     pair = simulate_pair(cube, wavelengths, sensor=SENSOR, ratio=RATIO, seed=SEED)
     pan, ms, reference = write_pair(pair, target, name="indian_pines")
     scene = open_scene(pan=str(pan), ms=str(ms), sensor=SENSOR)
+    spectral = simulate_hsi_msi(cube, wavelengths, sensor=SENSOR, ratio=2 * RATIO, seed=SEED)
+    hsi, msi = write_hsi_msi(spectral, target, name="indian_pines")
 
     fused = target / f"fused_{NETWORK}.tif"
     options = FuseOptions.checked(model=NETWORK, adapt="always", seed=SEED, overwrite=True)
     product = fuse_to_file(scene, fused, options, progress=progress)
     model = cast("dict[str, Any]", product.card["model"])
     passes = int(model["backprojections"])
-    files = {"pan": pan, "ms": ms, "reference": reference, NETWORK: fused}
+    files = {"pan": pan, "ms": ms, "reference": reference, "hsi": hsi, "msi": msi, NETWORK: fused}
     reduced = cast("dict[str, Any]", product.card["reduced"])
     compared = list(dict.fromkeys([reduced.get("classical_name", COMPARED[0]), *COMPARED]))
     for name in compared:

@@ -90,6 +90,12 @@ def check_model(scene: Scene, name: str) -> None:
         A ratio that the model cannot do.
     """
     spec = get_spec(name)
+    guides = scene.pan_source.bands
+    if guides > 1 and "hsi" not in spec.tasks:
+        raise ModelError(
+            f"model '{name}' takes one panchromatic band, the guide of scene '{scene.name}' has "
+            f"{guides}: give one with --pan; no model for multispectral guides is there yet"
+        )
     if spec.bands is not None:
         low, high = spec.bands
         if scene.bands < low or (high is not None and scene.bands > high):

@@ -35,6 +35,7 @@ __all__ = [
     "load_indian_pines",
     "simulate_hsi_msi",
     "simulate_pair",
+    "write_hsi_msi",
     "write_large_scene",
     "write_pair",
 ]
@@ -511,13 +512,61 @@ def write_pair(
     return paths[0], paths[1], paths[2]
 
 
+def write_hsi_msi(
+    cube: SimulatedCube,
+    folder: str | Path,
+    *,
+    name: str = "simulated",
+    crs: str = "EPSG:32616",
+    origin: tuple[float, float] = (500_000.0, 4_480_000.0),
+    pixel: float = 20.0,
+) -> tuple[Path, Path]:
+    """Write a simulated hyperspectral cube and its multispectral guide as GeoTIFFs.
+
+    Parameters
+    ----------
+    cube : SimulatedCube
+        What `simulate_hsi_msi` returned.
+    folder : str or Path
+        Existing folder.
+    name : str
+        Beginning of the file names: ``<name>_hsi.tif``, ``<name>_msi.tif``; existing files are
+        replaced.
+    crs, origin, pixel
+        As in `write_pair`; `pixel` is that of the guide.
+
+    Returns
+    -------
+    hsi, msi : Path
+        Channels of the cube carry their wavelength as a band tag.
+
+    Raises
+    ------
+    WriteError
+        If a file cannot be written.
+    """
+    target = Path(folder)
+    hsi, msi = (target / f"{name}_{part}.tif" for part in ("hsi", "msi"))
+    coarse = pixel * cube.ratio
+    channels = tuple(f"{value:.1f} nm" for value in cube.wavelengths)
+    for path, image, bands, size in (
+        (hsi, cube.hsi, channels, coarse),
+        (msi, cube.msi, cube.band_names, pixel),
+    ):
+        place = (size, 0.0, origin[0], 0.0, -size, origin[1])
+        tags = cube.wavelengths if path == hsi else ()
+        _write_image(path, image, bands, crs, place, cube, tags)
+    return hsi, msi
+
+
 def _write_image(
     path: Path,
     image: NDArray[np.generic],
     names: tuple[str, ...],
     crs: str,
     transform: tuple[float, float, float, float, float, float],
-    pair: SimulatedPair,
+    pair: SimulatedPair | SimulatedCube,
+    wavelengths: tuple[float, ...] = (),
 ) -> None:
     import rasterio
     from rasterio.errors import RasterioError
@@ -541,5 +590,7 @@ def _write_image(
                 PANSHARP_SIMULATED=f"{pair.sensor} responses and MTF, ratio {pair.ratio}; "
                 "the georeference is a placeholder"
             )
+            for index, value in enumerate(wavelengths, 1):
+                raster.update_tags(index, wavelength=f"{value:g}", wavelength_units="nm")
     except (RasterioError, OSError) as problem:
         raise WriteError(f"cannot write '{path}': {problem}") from problem

@@ -301,6 +301,13 @@ def test_models_that_cannot_take_the_scene_are_refused() -> None:
         prepare(create_model("wbrovey", weights=[1, 1]), scene, ps.engine.facts_of(scene))
 
 
+def test_a_guide_of_several_bands_is_refused_not_cut() -> None:
+    guided = Scene.from_arrays(np.ones((3, 64, 64)), np.ones((4, 16, 16)), ratio=4)
+    for model in ("mtf-glp-fs", "rescnn", "auto"):
+        with pytest.raises(ModelError, match="takes one panchromatic band, the guide .* has 3"):
+            decide(guided, options(model=model), folder=None)
+
+
 def test_constant_scenes_have_a_card_too() -> None:
     scene = Scene.from_arrays(np.full((320, 320), 7.0), np.full((2, 80, 80), 5.0))
     outcome = _decide(scene, options(model="gsa", coregister="off"))

@@ -67,9 +67,7 @@ class Scaling:
         bands = [measure(band) for band in ms]
         spread = float(np.sqrt(np.mean([t**2 for _, t in bands])))
         pan_scale, pan_spread = measure(pan)
-        return cls(
-            tuple(s for s, _ in bands), pan_scale, max(spread, 1e-3), max(pan_spread, 1e-3)
-        )
+        return cls(tuple(s for s, _ in bands), pan_scale, max(spread, 1e-3), max(pan_spread, 1e-3))
 
 
 @dataclass(frozen=True)
