@@ -5,7 +5,7 @@
 
 The two formulas differ (pansharp matches the PAN to the intensity first, which costs a pass over
 the scene, and interpolates with 23 taps against 4); layout, block size and compression of the
-files are the same. pansharp flushes its product to the disk before it shows it, GDAL does not.
+files are the same. Neither program waits for the disk.
 """
 
 from __future__ import annotations

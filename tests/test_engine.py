@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,10 @@ from pansharp.adaptation.backproject import BackProjected
 from pansharp.engine import blend_tiles, default_workers, facts_of, fuse_array, prepare
 from pansharp.geometry.grids import Alignment, AxisMap, Window
 from pansharp.models import create_model
-from pansharp.models.base import Fuser
 from pansharp.scene import Scene
+
+if TYPE_CHECKING:
+    from pansharp.models.base import Fuser
 
 METHODS = ("exp", "brovey", "wbrovey", "gsa", "bdsd-pc", "mtf-glp-fs")
 SHAPE = (587, 533)

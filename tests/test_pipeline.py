@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -30,6 +30,9 @@ from pansharp.pipeline import evaluate_scene, fuse, fuse_to_file
 from pansharp.scene import Scene
 from pansharp.source import spool as spool_module
 from pansharp.source.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 #: Enough to move every weight.
 STEPS = 8

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from pansharp.scene import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def textured(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -20,6 +20,9 @@ from pansharp.geometry.grids import Alignment, AxisMap, Window
 from pansharp.models import create_model
 from pansharp.scene import Scene
 from pansharp.source import ArraySource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GAINS = (0.3, 0.34, 0.25)
 

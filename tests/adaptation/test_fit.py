@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -19,7 +19,11 @@ from pansharp.engine import facts_of
 from pansharp.errors import ModelError
 from pansharp.geometry.grids import Window
 from pansharp.models.networks import AdaptationRecipe, build_network
-from pansharp.scene import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pansharp.scene import Scene
 
 RECIPE = AdaptationRecipe(steps=6, patch=16, batch=2)
 PLAN = FitPlan(RECIPE, steps=6, seed=3, flips=True, tile=64, context=10, multiple=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,6 +17,9 @@ from pansharp.adaptation.level import (
 from pansharp.geometry.grids import Alignment, AxisMap, Window
 from pansharp.geometry.kernels import MtfGaussian
 from pansharp.scene import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GAINS = (0.3, 0.3, 0.3)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +15,9 @@ from pansharp.evaluation import evaluate
 from pansharp.geometry.grids import Window
 from pansharp.models import create_model
 from pansharp.scene import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def _trial(scene: Scene, budget: int = 400_000) -> Trial:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from pansharp.engine import facts_of, fuse_array, prepare
 from pansharp.errors import BandMismatchError, ModelError, UnknownModelError
 from pansharp.geometry.grids import Window
 from pansharp.models import create_model, get_spec, list_models
-from pansharp.models.base import Fuser
 from pansharp.models.classical._moments import add, covariance, gram, mean
 from pansharp.pipeline import fuse_arrays
 from pansharp.scene import Scene
+
+if TYPE_CHECKING:
+    from pansharp.models.base import Fuser
 
 METHODS = ("exp", "brovey", "wbrovey", "gsa", "bdsd-pc", "mtf-glp-fs")
 SHAPE = (128, 144)
