@@ -29,6 +29,8 @@ __all__ = ["Outcome", "check_model", "decide"]
 
 #: Loss of HQNR that one more back-projection may cost.
 _HQNR_SLACK = 0.003
+#: Blended overlap of networks whose reach is larger than any tile, PAN pixels.
+_RAMP = 32
 #: MS pixels on which classical products are scored.
 _CLASSICAL_BUDGET = 110_000
 
@@ -428,7 +430,8 @@ def lattice(spec: object, options: FuseOptions, outcome: Outcome) -> tuple[int, 
             f"the tile of '{spec.name}' is part of the model (its outputs reach beyond any tile): "
             "--tile, --overlap and --blend are ignored"
         )
-    return (spec.tile - 2 * spec.practical_halo) // step * step, 32, "hann"
+    core = (spec.tile - 2 * spec.practical_halo) // step * step
+    return core, min(_RAMP, core // 2 // step * step), "hann"
 
 
 def _choose_passes(

@@ -17,6 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning
 import pansharp as ps
 from pansharp.adaptation.adapt import anchored
 from pansharp.adaptation.fit import FitResult
+from pansharp.adaptation.guard import Verdict
 from pansharp.card import build_card, card_text, summary
 from pansharp.chips import read_chip
 from pansharp.engine import FromSource, blend_tiles, fuse_array, prepare
@@ -213,6 +214,27 @@ def test_auto_says_so_too(scene: Scene, skip_training: Callable[[float], None]) 
     assert f"made by {outcome.used}" in summary(card)
 
 
+def test_the_verdict_is_that_of_the_passes_in_the_product(
+    scene: Scene, skip_training: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Good enough without back-projection, but worse with as many as HQNR asks for."""
+    skip_training(0.0)
+    words = iter(["equal", "worse", "worse"])
+
+    def judged(*_: object) -> Verdict:
+        word = next(words)
+        return Verdict(0.9 if word == "equal" else 1.1, 0.8, 1.2, 0.5, 12, word)
+
+    monkeypatch.setattr("pansharp.adaptation.guard.compare", judged)
+    monkeypatch.setattr("pansharp.outcome._HQNR_SLACK", 10.0)
+    outcome = _decide(scene, options(model="rescnn-tiny", coregister="off"))
+    assert outcome.passes == 2
+    assert outcome.verdict is not None
+    assert outcome.verdict.word == "worse"
+    assert outcome.trial is not None
+    assert outcome.used == outcome.trial.best_classical(2)
+
+
 def test_force_keeps_the_network(scene: Scene, skip_training: Callable[[float], None]) -> None:
     skip_training(0.3)
     outcome = _decide(scene, options(model="rescnn", force=True))
@@ -307,7 +329,7 @@ def test_models_that_cannot_take_the_scene_are_refused() -> None:
 def test_a_guide_of_several_bands_is_refused_not_cut() -> None:
     guided = Scene.from_arrays(np.ones((3, 64, 64)), np.ones((4, 16, 16)), ratio=4)
     for model in ("mtf-glp-fs", "rescnn", "auto"):
-        with pytest.raises(ModelError, match="takes one panchromatic band, the guide .* has 3"):
+        with pytest.raises(ModelError, match=r"takes one panchromatic band, the guide .* has 3"):
             decide(guided, options(model=model), folder=None)
 
 

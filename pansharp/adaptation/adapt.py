@@ -38,8 +38,6 @@ __all__ = ["Adapted", "adapt", "anchored", "pixel_budget", "resolve_device", "us
 _RETRAIN_BELOW = 250 * 250
 #: R2 of the registered pair from which flips are sound.
 _FLIP_R2 = 0.95
-#: Steps on scenes with too few held-out blocks to select anything by score.
-_UNSELECTED_STEPS = 200
 
 
 @dataclass
@@ -128,7 +126,7 @@ def adapt(
         for chip, r in zip(trial.chips, trial.reduced, strict=True)
     ]
     select = trial.selects
-    wanted = steps or (recipe.steps if select else min(recipe.steps, _UNSELECTED_STEPS))
+    wanted = steps or (recipe.steps if select else recipe.steps_unselected)
     small = trial.pixels <= _RETRAIN_BELOW and len(whole) == 1
     plan = FitPlan(
         recipe=recipe,

@@ -42,6 +42,8 @@ class AdaptationRecipe:
     ----------
     steps : int
         Optimiser steps.
+    steps_unselected : int
+        Steps on scenes with too few held-out blocks to stop by score.
     patch : int
         Side of a training patch, in pixels of the reduced PAN (= native MS pixels).
     batch : int
@@ -55,6 +57,7 @@ class AdaptationRecipe:
     steps: int
     patch: int
     batch: int
+    steps_unselected: int = 200
     peak_lr: float = 2e-3
     clip: float | None = None
 
@@ -214,7 +217,7 @@ _BUILTIN = (
         local=False,
         practical_halo=32,
         tile=256,
-        adaptation=AdaptationRecipe(steps=250, patch=48, batch=2, clip=1.0),
+        adaptation=AdaptationRecipe(steps=250, patch=48, batch=2, steps_unselected=120, clip=1.0),
     ),
     NetworkSpec(
         name="ssft-small",

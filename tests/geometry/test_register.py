@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pansharp.chips import Chip, read_chip
+from pansharp.geometry import register
 from pansharp.geometry.grids import Alignment, Window
 from pansharp.geometry.kernels import MtfGaussian
 from pansharp.geometry.register import REACH, find_shift
@@ -73,6 +74,19 @@ def test_believes_an_aligned_pair(noise: float) -> None:
     found = find_shift(_chips(_pair((0.0, 0.0), noise)), GAIN)
     assert (found.rows, found.cols) == (0.0, 0.0)
     assert found.r2_after == found.r2_before
+
+
+@pytest.mark.parametrize("shift", [(0.15, 0.0), (-0.15, 0.15)])
+def test_a_gain_that_is_noise_moves_nothing(
+    shift: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chips = _chips(_pair(shift))
+    found = find_shift(chips, GAIN)
+    assert (found.rows, found.cols) == (0.0, 0.0)
+    monkeypatch.setattr(register, "_NOISE", 0.0)
+    better = find_shift(chips, GAIN)
+    assert (better.rows, better.cols) != (0.0, 0.0)
+    assert 0 < better.r2_after - better.r2_before < 1e-3
 
 
 def test_does_not_move_an_unrelated_pair_far_for_nothing() -> None:
