@@ -93,8 +93,14 @@ class Codec:
     def pack(self, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
         """Full block in file order, shape (block, block * samples), in memory of this thread.
 
-        The next call in the same thread overwrites it.
+        The next call in the same thread overwrites it. A whole block of one band that lies in
+        memory as it will in the file is returned as it is.
         """
+        if pixels.shape == (1, self.block, self.block) and pixels.dtype == self.dtype:
+            plane = pixels[0]
+            if plane.flags.c_contiguous:
+                flat: NDArray[np.generic] = plane
+                return flat
         out = self._scratch("packed")
         cube = out.reshape(self.block, self.block, self.samples)
         _, height, width = pixels.shape

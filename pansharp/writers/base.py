@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from pansharp.writers.profile import RasterProfile
 
 __all__ = ["Writer", "copy_runs", "pread", "pwrite"]
+
+
+#: Bytes that are put in order at once.
+_RUN = 16 << 20
 
 
 def _size(count: float) -> str:
@@ -68,23 +73,43 @@ def copy_runs(
     places: NDArray[np.uint64],
     lengths: NDArray[np.uint32],
 ) -> None:
-    """Copy blocks into order, neighbours in the spool at once."""
+    """Copy blocks into order, neighbours in the spool at once, two runs at a time."""
     total = len(starts)
+    runs = []
     first = 0
     while first < total:
         last = first + 1
         size = int(lengths[first])
-        while last < total and int(starts[last]) == int(starts[first]) + size and size < 1 << 23:
+        while last < total and int(starts[last]) == int(starts[first]) + size and size < _RUN:
             size += int(lengths[last])
             last += 1
-        offset, place = int(starts[first]), int(places[first])
-        while size:
-            data = pread(source, size, offset)
-            if not data:
-                raise WriteError("a part of the product was cut short by another program")
-            pwrite(target, data, place)
-            offset, place, size = offset + len(data), place + len(data), size - len(data)
+        runs.append((int(starts[first]), int(places[first]), size))
         first = last
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(_copy, source, target, *run) for run in runs]:
+            done.result()
+
+
+def _copy(source: int, target: int, offset: int, place: int, size: int) -> None:
+    """Copy bytes between two files, inside the kernel where it can."""
+    inside = hasattr(os, "copy_file_range")
+    while size:
+        if inside:
+            try:
+                count = os.copy_file_range(source, target, size, offset, place)
+            except OSError as problem:
+                # Not every file system can; a full disk is not a matter of the way.
+                if problem.errno == errno.ENOSPC:
+                    raise
+                inside = False
+                continue
+        else:
+            data = pread(source, min(size, _RUN), offset)
+            pwrite(target, data, place)
+            count = len(data)
+        if not count:
+            raise WriteError("a part of the product was cut short by another program")
+        offset, place, size = offset + count, place + count, size - count
 
 
 class Writer(ABC):

@@ -115,7 +115,9 @@ def _to_integer(array: NDArray[np.float32], out: NDArray[np.generic], nodata: fl
                 np.floor(work, out=work)
             np.clip(work, low, high, out=work)
             missing = None
-            if np.isnan(work.min(initial=high)):
+            # One product of the strip with itself is NaN if any pixel is: half the cost of min().
+            flat = work.ravel()
+            if np.isnan(flat @ flat):
                 missing = np.isnan(work)
                 work[missing] = low
             np.copyto(cast, work, casting="unsafe")

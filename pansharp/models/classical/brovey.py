@@ -11,7 +11,7 @@ import numpy as np
 from pansharp.errors import BandMismatchError
 from pansharp.models import register_model
 from pansharp.models.base import ModelSpec
-from pansharp.models.classical._moments import gram, mean
+from pansharp.models.classical._moments import gram, mean, quick_gram
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +105,7 @@ class Brovey:
             weights = self._fixed(chip.bands, facts)
             # Interpolation is linear: one plane to interpolate in place of all bands.
             low = _combine(chip.ms, weights)[None]
-            return {"high": gram([pan, chip.up(ms=low)[0]], chip.valid)}
+            return {"high": quick_gram([pan, chip.up(ms=low)[0]], chip.valid)}
         own = chip.own_ms()
         return {
             "high": gram([pan, *chip.up()], chip.valid),
