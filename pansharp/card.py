@@ -221,7 +221,9 @@ def card_tags(card: Mapping[str, object]) -> dict[str, str]:
     reduced, full = card["reduced"], card["full"]
     if isinstance(reduced, dict) and reduced:
         tags["PANSHARP_RHO"] = str(reduced["rho"])
-        for key, value in reduced["model"].items():
+        # The tags speak of the pixels they travel with, also where the network was rejected.
+        rejected = model["used"] == reduced["classical_name"] and card["verdict"] == "worse"
+        for key, value in reduced["best_classical" if rejected else "model"].items():
             tags[f"PANSHARP_{key.upper()}"] = f"{value:.6g}"
         tags["PANSHARP_BEST_CLASSICAL"] = str(reduced["classical_name"])
     if isinstance(full, dict) and full:

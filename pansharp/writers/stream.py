@@ -223,6 +223,12 @@ def profile_of(cube: xr.DataArray, dtype: str | None = None) -> RasterProfile:
 
 
 def _transform(cube: xr.DataArray) -> tuple[float, float, float, float, float, float] | None:
+    """The affine numbers; None for the identity, which stands for no georeference."""
+    found = _placed(cube)
+    return None if found == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0) else found
+
+
+def _placed(cube: xr.DataArray) -> tuple[float, float, float, float, float, float] | None:
     """The affine numbers; where ``x`` and ``y`` are there, they know about cuts and strides."""
     given = cube.attrs.get("transform")
     numbers = None if given is None else tuple(float(v) for v in tuple(given)[:6])
