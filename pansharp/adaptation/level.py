@@ -15,7 +15,7 @@ import numpy as np
 from pansharp.chips import Chip, read_chip
 from pansharp.geometry.grids import Alignment, AxisMap, Window
 from pansharp.geometry.kernels import Cubic, MtfGaussian
-from pansharp.geometry.resample import input_window, sample
+from pansharp.geometry.resample import sample
 from pansharp.scene import Scene
 
 if TYPE_CHECKING:
@@ -200,10 +200,3 @@ def sample_windows(scene: Scene, budget: int, side: int = 128) -> list[Window]:
         for i in range(min(rows, whole.height // high))
         for j in range(min(cols, whole.width // wide))
     ]
-
-
-def ms_halo(alignment: Alignment, gains: tuple[float, ...]) -> int:
-    """Fine pixels that :func:`blur_to_ms` reads beyond a window."""
-    kernel = MtfGaussian(alignment.ratio, min(gains), normalize=True)
-    needed = input_window(alignment, "down", kernel, Window(0, 0, 1, 1))
-    return max(needed.height, needed.width)

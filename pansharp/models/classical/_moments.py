@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pansharp.models.base import Moments
 
 __all__ = ["covariance", "gram", "mean", "quick_gram"]
 
@@ -102,10 +101,3 @@ def covariance(total: NDArray[np.float64]) -> NDArray[np.float64]:
     count = total[0, 0]
     sums = total[0, 1:]
     return np.asarray((total[1:, 1:] - np.outer(sums, sums) / count) / (count - 1.0))
-
-
-def add(left: Moments | None, right: Moments | None) -> Moments | None:
-    """Sum of two sets of moments, key by key."""
-    if left is None or right is None:
-        return left if right is None else right
-    return {key: left[key] + right[key] for key in left}
