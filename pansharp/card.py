@@ -180,6 +180,7 @@ def _full(outcome: Outcome) -> dict[str, object]:
         "qnr": "QNR",
         "d_lambda_k": "D_lambda_K",
         "hqnr": "HQNR",
+        "rmse_to_ms": "rmse_to_ms_percent",
     }
     return {**{names[k]: v for k, v in chosen.items() if k in names}, "products": scores}
 

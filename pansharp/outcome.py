@@ -31,6 +31,8 @@ __all__ = ["Outcome", "check_model", "decide"]
 _HQNR_SLACK = 0.003
 #: Blended overlap of networks whose reach is larger than any tile, PAN pixels.
 _RAMP = 32
+#: RMSE to the MS, per cent, from which on the assumed MTF must be doubted.
+_CONSISTENT = 2.0
 #: MS pixels on which classical products are scored.
 _CLASSICAL_BUDGET = 110_000
 
@@ -541,6 +543,13 @@ def _judge_notes(outcome: Outcome) -> None:
             "no classical method beats plain interpolation at reduced resolution: the PAN brings "
             "little (misregistration, or an MS that was resampled before)"
         )
+    with suppress(KeyError):
+        gap = outcome.full[f"model+bp{outcome.passes}"]["rmse_to_ms"]
+        if gap > _CONSISTENT:
+            outcome.warn(
+                f"blurred back to the MS grid the product differs from the MS by {gap:.1f} % RMSE: "
+                "the MTF assumed is not that of this MS (an MS that was sharpened or resampled?)"
+            )
     with suppress(KeyError):
         ours = outcome.full[f"model+bp{outcome.passes}"]["hqnr"]
         theirs = outcome.full[f"best_classical+bp{outcome.passes}"]["hqnr"]

@@ -293,6 +293,7 @@ def test_a_given_shift_is_applied_once_even_on_small_scenes() -> None:
         assert outcome.scene.alignment == small.alignment.shifted(-0.5, 1.5)
 
 
+@pytest.mark.filterwarnings("ignore:blurred back to the MS grid")
 def test_a_misregistered_scene_is_moved_and_said(skip_training: Callable[[float], None]) -> None:
     skip_training(0.0)
     true = scene_of(80)
@@ -395,7 +396,9 @@ def test_evaluate_scene_reports_both_protocols(scene: Scene) -> None:
     reduced = evaluate_scene(scene, options(model="gsa", coregister="off"))
     assert set(reduced.scores) == {"ergas", "sam", "q2n", "rho"}
     full = evaluate_scene(scene, options(model="gsa", coregister="off"), protocol="full")
-    assert set(full.scores) == {"D_lambda", "D_s", "QNR", "D_lambda_K", "HQNR"}
+    names = {"D_lambda", "D_s", "QNR", "D_lambda_K", "HQNR", "rmse_to_ms_percent"}
+    assert set(full.scores) == names
+    assert 0 < full.scores["rmse_to_ms_percent"] < 10
     assert reduced.conventions["mtf_gains_assumed"] is True
     with pytest.raises(ps.errors.OptionError, match="protocol"):
         evaluate_scene(scene, options(model="gsa"), protocol="none")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pansharp.adaptation.backproject import consistency
 from pansharp.chips import read_chip
 from pansharp.evaluation import FullResolutionAccumulator
 from pansharp.geometry.grids import Alignment, AxisMap, Window
@@ -71,7 +72,7 @@ def full_scores(
     windows: Sequence[Window],
     facts: SceneFacts,
 ) -> dict[str, dict[str, float]]:
-    """D_lambda, D_s, QNR, D_lambda_K and HQNR of several products.
+    """D_lambda, D_s, QNR, D_lambda_K, HQNR and the RMSE to the MS of several products.
 
     The interpolated MS is the one of the fusion (true sub-pixel positions, replicated borders);
     the PAN is shrunk with an antialiased cubic and interpolated back, as in the toolbox.
@@ -96,6 +97,7 @@ def full_scores(
     reach = math.ceil(max(MtfGaussian(scene.ratio, g).radius for g in gains)) + 1
     low_reach = math.ceil(scene.ratio * 14) + 2
     halo = max([low_reach, *(reach + fuser.halo for fuser in products.values())])
+    gaps = {name: np.zeros((3, scene.bands)) for name in products}
     sums = {name: FullResolutionAccumulator(scene.bands, block=BLOCK) for name in products}
     for window in windows:
         chip = read_chip(scene, window, halo)
@@ -106,8 +108,19 @@ def full_scores(
             wide = fuser(chip.grown(reach))
             blurred = _blur(wide, window, reach, scene.ratio, gains)
             cut = slice(reach, -reach)
-            sums[name].add(wide[:, cut, cut], up, blurred, pan, pan_low, chip.valid)
-    return {name: total.result() for name, total in sums.items()}
+            fused = wide[:, cut, cut]
+            sums[name].add(fused, up, blurred, pan, pan_low, chip.valid)
+            gaps[name] += consistency(fused, chip, gains)
+    return {name: total.result() | _relative(gaps[name]) for name, total in sums.items()}
+
+
+def _relative(gap: NDArray[np.float64]) -> dict[str, float]:
+    """RMSE between the degraded product and the MS, per cent of the mean MS."""
+    count, squares, total = gap.sum(axis=1)
+    # Signed data around 0 have no such percentage.
+    if not count or total <= 0:
+        return {}
+    return {"rmse_to_ms": float(100.0 * math.sqrt(squares / count) / (total / count))}
 
 
 def _pan_low(chip: Chip) -> NDArray[np.float32]:
