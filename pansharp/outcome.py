@@ -337,7 +337,6 @@ def _network(
         trial,
         steps=options.adapt_steps,
         seed=options.seed,
-        r2=shift.r2_after if shift else 1.0,
         device=device,
         threads=_workers(options),
         progress=progress,

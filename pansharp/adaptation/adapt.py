@@ -36,8 +36,9 @@ __all__ = ["Adapted", "adapt", "anchored", "pixel_budget", "resolve_device", "us
 
 #: MS pixels up to which the network is trained once more on everything after it was judged.
 _RETRAIN_BELOW = 250 * 250
-#: R2 of the registered pair from which flips are sound.
-_FLIP_R2 = 0.95
+#: The symmetries of the square are not used: what is left of the misregistration has a direction,
+#: and a network that may learn it does better on every real pair (docs/adaptation.md).
+_FLIPS = False
 
 
 @dataclass
@@ -78,7 +79,6 @@ def adapt(
     *,
     steps: int | None,
     seed: int,
-    r2: float,
     device: str,
     threads: int,
     progress: Callable[[float, float, str], None] | None = None,
@@ -95,8 +95,6 @@ def adapt(
         Optimiser steps; None takes the network's own number.
     seed : int
         Of weights, patches and augmentation.
-    r2 : float
-        R2 of the registration, decides on flips.
     device : str
         Torch device.
     threads : int
@@ -132,7 +130,7 @@ def adapt(
         recipe=recipe,
         steps=wanted,
         seed=seed,
-        flips=r2 >= _FLIP_R2,
+        flips=_FLIPS,
         tile=max(spec.tile, 4 * spec.practical_halo),
         context=spec.practical_halo,
         multiple=spec.multiple_of,

@@ -222,7 +222,7 @@ def test_scaling_is_the_mean_or_the_spread() -> None:
 
 def test_steps_must_be_positive(trial: Trial) -> None:
     with pytest.raises(ModelError, match="adapt-steps is 0"):
-        adapt("rescnn", trial, steps=0, seed=0, r2=1.0, device="cpu", threads=1)
+        adapt("rescnn", trial, steps=0, seed=0, device="cpu", threads=1)
 
 
 @pytest.mark.parametrize("name", ["tpu", "cuda:x", "mps"])
