@@ -326,7 +326,7 @@ class SSFT(ResidualNetwork):
         zero_init(self.tail)
         with torch.no_grad():
             # Begin as a high-pass: features carry a large constant part, which would otherwise be
-            # the first thing that the tail learns from. Measured: 6 % less error after 250 steps.
+            # the first thing that the tail learns from. Measured: 3 % less error after 250 steps.
             self.head.weight -= self.head.weight.mean(dim=(2, 3), keepdim=True)
             assert self.head.bias is not None
             self.head.bias.zero_()
