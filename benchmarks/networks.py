@@ -122,11 +122,12 @@ def report(results: Sequence[Fitted]) -> str:
         else:
             row += ["-", f"not judged, made by {model['used']}", "-", "-", "-"]
         row.append(f"{full['HQNR']:.3f}" if full else "-")
+        row.append(f"{full['rmse_to_ms_percent']:.1f}" if "rmse_to_ms_percent" in full else "-")
         rows.append(row)
     return common.table(
         [
-            *("pair", "model", "wall s", "CPU s", "peak MiB", "rho (95 % interval)", "verdict"),
-            *("passes", "ERGAS / SAM", "best classical ERGAS / SAM", "HQNR"),
+            *("pair", "model", "wall s", "CPU s", "peak MiB", "rho (5-95 %)", "verdict"),
+            *("passes", "ERGAS / SAM", "best classical ERGAS / SAM", "HQNR", "RMSE to MS %"),
         ],
         rows,
     )

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pansharp.geometry.register import Sharpness
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -191,12 +193,20 @@ def _conventions(outcome: Outcome) -> dict[str, object]:
     conventions: dict[str, object] = {
         "mtf_gains": list(facts.ms_gains),
         "mtf_gains_assumed": bool(facts.extra.get("gains_assumed", True)),
+        "mtf_gains_source": facts.extra.get("gains_source", "assumed"),
         "pan_gain": facts.pan_gain,
         "pan_gain_assumed": bool(facts.extra.get("pan_gain_assumed", True)),
         "interpolator": "limit of the 23-tap half-band filter, true sub-pixel positions",
         "full_block": 32,
         "note": "reduced-scale scores assume the same behaviour at R times finer scale",
     }
+    sharpness = facts.extra.get("sharpness")
+    if isinstance(sharpness, Sharpness):
+        conventions["mtf_gain_of_pair"] = {
+            "gain": sharpness.gain,
+            "r2_before": round(sharpness.r2_before, 6),
+            "r2_after": round(sharpness.r2_after, 6),
+        }
     if trial is not None:
         conventions |= {
             "reduced_block": trial.block_size,

@@ -52,6 +52,9 @@ class FuseOptions:
         Threads; None takes the processors there are.
     coregister : str
         ``auto``, ``off``, or ``DY,DX``-like shift as ``DX,DY`` in PAN pixels.
+    mtf : str
+        Gains at Nyquist of the MS: ``auto`` (table; where it knows none, measured on the pair for
+        networks), ``table``, or one number for all bands.
     card : bool
         Score the product and write the card.
     format, compress, dtype : str
@@ -73,6 +76,7 @@ class FuseOptions:
     precision: str = "float32"
     workers: int | None = None
     coregister: str = "auto"
+    mtf: str = "auto"
     card: bool = True
     format: str = "cog"
     compress: str = "zstd"
@@ -114,8 +118,11 @@ class FuseOptions:
                 raise UnknownModelError(
                     f"unknown model '{given['model']}'; {nearest(given['model'], list_models())}"
                 )
+        if "mtf" in given:
+            given["mtf"] = str(given["mtf"]).lower()
         options = cls(**given)
         options.shift()
+        options.gain()
         return options
 
     def shift(self) -> tuple[float, float] | None:
@@ -136,6 +143,26 @@ class FuseOptions:
                 f"--coregister is '{self.coregister}'; give auto, off, or DX,DY in PAN pixels"
             ) from None
         return rows, cols
+
+    def gain(self) -> float | None:
+        """The MTF gain that the user gave for all bands, or None.
+
+        Raises
+        ------
+        OptionError
+            `mtf` is neither auto, table nor a number between 0 and 1.
+        """
+        if self.mtf in ("auto", "table"):
+            return None
+        try:
+            gain = float(self.mtf)
+        except ValueError:
+            gain = 0.0
+        if not 0.0 < gain < 1.0:
+            raise OptionError(
+                f"--mtf is '{self.mtf}'; give auto, table, or a gain at Nyquist above 0 and below 1"
+            )
+        return gain
 
 
 def _flag(key: str) -> str:

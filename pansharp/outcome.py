@@ -8,9 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pansharp.engine import default_workers, facts_of, prepare
+from pansharp.engine import default_workers, prepare
 from pansharp.errors import AlignmentWarning, BandMismatchError, ModelError, PansharpWarning
 from pansharp.models import create_model, get_spec, is_network
+from pansharp.registration import SAMPLE, assumed_facts, register
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +34,6 @@ _HQNR_SLACK = 0.003
 _RAMP = 32
 #: RMSE to the MS, per cent, from which on the assumed MTF must be doubted.
 _CONSISTENT = 2.0
-#: MS pixels on which classical products are scored.
-_CLASSICAL_BUDGET = 110_000
 
 
 @dataclass
@@ -165,41 +164,18 @@ def _external(scene: Scene, options: FuseOptions) -> Outcome:
     scene = scene.shifted(*shift)
     fuser = external.gdal_brovey(scene)
     outcome = Outcome(
-        scene, facts_of(scene), options.model, options.model, fuser, shift_applied=shift
+        scene,
+        assumed_facts(scene, options),
+        options.model,
+        options.model,
+        fuser,
+        shift_applied=shift,
     )
     return external.score(outcome) if options.card else outcome
 
 
 def _workers(options: FuseOptions) -> int:
     return options.workers or default_workers()
-
-
-def _register(
-    scene: Scene, options: FuseOptions, apply: bool
-) -> tuple[Scene, Shift | None, tuple[float, float]]:
-    """Measure the shift on textured samples; apply it where asked."""
-    given = options.shift()
-    if given is not None:
-        return scene.shifted(*given), None, given
-    if options.coregister == "off":
-        return scene, None, (0.0, 0.0)
-    from pansharp.adaptation.level import pan_window, sample_windows
-    from pansharp.chips import read_chip
-    from pansharp.geometry.kernels import MtfGaussian
-    from pansharp.geometry.register import REACH, find_shift
-
-    facts = facts_of(scene)
-    gain = sum(facts.ms_gains) / len(facts.ms_gains)
-    margin = int(MtfGaussian(scene.ratio, gain).radius) + REACH + 2
-    windows = [pan_window(scene, w) for w in sample_windows(scene, _CLASSICAL_BUDGET)]
-    inside = [w.expand(-REACH) for w in windows]
-    chips = [read_chip(scene, w, margin + REACH) for w in inside if w.height > 8 and w.width > 8]
-    if not chips:
-        return scene, None, (0.0, 0.0)
-    shift = find_shift(chips, gain)
-    if not apply:
-        return scene, shift, (0.0, 0.0)
-    return scene.shifted(shift.rows, shift.cols), shift, (shift.rows, shift.cols)
 
 
 def _note_shift(outcome: Outcome) -> None:
@@ -228,12 +204,10 @@ def _classical(
             f"'{options.model}' is not a network: there is nothing to adapt; drop --adapt"
         )
     begin = time.perf_counter()
-    given = options.shift() is not None
-    shift = None
-    applied = (0.0, 0.0)
-    if given:
-        scene, shift, applied = _register(scene, options, True)
-    facts = facts_of(scene)
+    # A classical product trusts the georeference; what it says can be measured later.
+    applied = options.shift() or (0.0, 0.0)
+    scene = scene.shifted(*applied) if any(applied) else scene
+    facts = assumed_facts(scene, options)
     fuser = prepare(
         create_model(options.model), scene, facts, workers=_workers(options), progress=progress
     )
@@ -245,8 +219,7 @@ def _classical(
         options.model,
         _with_passes(fuser, facts, passes),
         passes,
-        shift,
-        applied,
+        shift_applied=applied,
     )
     outcome.timings["prepare"] = time.perf_counter() - begin
     if options.card:
@@ -277,10 +250,11 @@ def _score_classical(
     if progress:
         progress(0, 1, "scoring")
     scene, facts = outcome.scene, outcome.facts
-    if outcome.shift is None and options.coregister == "auto":
-        _, outcome.shift, _ = _register(scene, options, False)
+    if options.coregister == "auto":
+        found = register(scene, options, apply=False)
+        outcome.shift, outcome.facts = found.shift, found.facts
         _note_shift(outcome)
-    trial = Trial(scene, facts, _CLASSICAL_BUDGET)
+    trial = Trial(scene, facts, SAMPLE)
     outcome.trial = trial
     if trial.score_count:
         passes = outcome.passes
@@ -319,9 +293,17 @@ def _network(
     if progress:
         progress(0, 1, "registering")
     original = scene
-    scene, shift, applied = _register(scene, options, True)
-    facts = facts_of(scene)
-    outcome = Outcome(scene, facts, options.model, name, None, 0, shift, applied)  # type: ignore[arg-type]
+    found = register(scene, options, apply=True)
+    scene, facts = found.scene, found.facts
+    outcome = Outcome(
+        scene,
+        facts,
+        options.model,
+        name,
+        None,  # type: ignore[arg-type]
+        shift=found.shift,
+        shift_applied=found.applied,
+    )
     _note_shift(outcome)
     outcome.timings["registering"] = clock.lap()
     trial = Trial(scene, facts, pixel_budget(name))

@@ -45,7 +45,7 @@ _LAYERS: dict[str, set[str]] = {
 }
 # The conductors may call every layer and one another; `cli` may call all, and nobody calls it.
 _CONDUCTORS = {
-    *("pipeline", "options", "outcome", "card", "lazy", "external"),
+    *("pipeline", "options", "registration", "outcome", "card", "lazy", "external"),
     *("demo", "simulate", "large_scene"),
 }
 _TOP = {"cli", "__main__"}

@@ -38,6 +38,8 @@ def test_none_means_the_default() -> None:
         ({"coregister": "1"}, "--coregister is '1'"),
         ({"coregister": "a,b"}, "DX,DY in PAN pixels"),
         ({"coregister": "1,2,3"}, "--coregister is '1,2,3'"),
+        ({"mtf": "soft"}, "--mtf is 'soft'; give auto, table, or a gain"),
+        ({"mtf": 1.5}, "--mtf is '1.5'"),
         ({"tiles": 512}, "unknown option 'tiles'; did you mean 'tile'"),
     ],
 )

@@ -195,7 +195,13 @@ def test_a_worse_network_gives_way_to_the_best_classical(
     assert f"the product is made by {outcome.used}" in summary(card)
     # Pixel by pixel it is what the classical method makes on the registered scene.
     classical = _decide(
-        outcome.scene, options(model=outcome.used, backproject=outcome.passes, card=False)
+        outcome.scene,
+        options(
+            model=outcome.used,
+            backproject=outcome.passes,
+            card=False,
+            mtf=outcome.facts.ms_gains[0],
+        ),
     )
     np.testing.assert_array_equal(
         fuse_array(outcome.scene, outcome.fuser)[0],
@@ -251,7 +257,9 @@ def test_back_projections_that_were_asked_for_are_made(
     scene: Scene, skip_training: Callable[[float], None], passes: int
 ) -> None:
     skip_training(0.0)
-    chosen = options(model="rescnn-tiny", force=True, backproject=passes, coregister="off")
+    chosen = options(
+        model="rescnn-tiny", force=True, backproject=passes, coregister="off", mtf="table"
+    )
     outcome = _decide(scene, chosen)
     assert outcome.passes == passes
     card = build_card(outcome)
@@ -456,3 +464,35 @@ def test_no_room_for_scratch_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(spool_module, "_IN_MEMORY", 0)
     with pytest.raises(ps.errors.WriteError, match="no room for"):
         Spool((1, 10, 10), tmp_path / "absent")
+
+
+@pytest.mark.parametrize("mtf", ["auto", "table", "0.5"])
+def test_gains_are_measured_only_where_the_table_knows_none(
+    scene: Scene, skip_training: Callable[[float], None], mtf: str
+) -> None:
+    """The MS of this scene is a mean of 4 x 4 pixels, whose gain at Nyquist is 0.64."""
+    skip_training(0.0)
+    outcome = _decide(scene, options(model="rescnn-tiny", mtf=mtf, force=True))
+    found = build_card(outcome)["conventions"]
+    expected = {"auto": (0.65, "measured"), "table": (0.3, "assumed"), "0.5": (0.5, "given")}[mtf]
+    assert (found["mtf_gains"], found["mtf_gains_source"]) == ([expected[0]] * 3, expected[1])
+    assert found["mtf_gains_assumed"] is (mtf == "table")
+    assert ("mtf_gain_of_pair" in found) is (mtf == "auto")
+    published = replace(
+        scene, sensor=ps.sensors.get_sensor("ikonos"), band_names=("blue", "green", "red")
+    )
+    card = build_card(_decide(published, options(model="rescnn-tiny", mtf=mtf, force=True)))
+    found = card["conventions"]
+    assert found["mtf_gains_source"] == ("given" if mtf == "0.5" else "table")
+    assert ("mtf_gain_of_pair" in found) is (mtf == "auto")
+
+
+def test_classical_products_keep_to_the_assumed_gain(scene: Scene) -> None:
+    outcome = _decide(scene, options(model="mtf-glp-fs"))
+    found = build_card(outcome)["conventions"]
+    assert found["mtf_gains"] == [0.3] * 3
+    assert found["mtf_gain_of_pair"]["gain"] == 0.65
+    same = _decide(scene, options(model="mtf-glp-fs", mtf="table", card=False))
+    np.testing.assert_array_equal(
+        fuse_array(outcome.scene, outcome.fuser)[0], fuse_array(same.scene, same.fuser)[0]
+    )

@@ -50,7 +50,7 @@ SCENE_KEYS = (
 
 #: Options with words for values, in which case does not matter.
 _WORDS = {
-    *("model", "coregister", "adapt", "backproject", "blend", "device", "precision"),
+    *("model", "coregister", "mtf", "adapt", "backproject", "blend", "device", "precision"),
     *("format", "compress", "dtype"),
 }
 
@@ -280,6 +280,11 @@ def fuse_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--coregister", metavar="auto|off|DX,DY",
                 help="Remove a shift between PAN and MS, or give it in PAN pixels. [auto]",
+            ),
+            click.option(
+                "--mtf", metavar="auto|table|GAIN",
+                help="MTF gain of the MS at Nyquist: the sensor's, else measured for networks. "
+                "[auto]",
             ),
             click.option(
                 "--adapt", metavar="auto|always|never",

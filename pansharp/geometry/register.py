@@ -1,4 +1,4 @@
-"""Sub-pixel shift between PAN and MS, measured on the pixels themselves."""
+"""Shift between PAN and MS, and sharpness of the MS, measured on the pixels themselves."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
     from pansharp.geometry.grids import Alignment, Window
 
-__all__ = ["REACH", "Patch", "Shift", "find_shift"]
+__all__ = ["REACH", "Patch", "Scan", "Sharpness", "Shift"]
 
 #: Largest shift that the scan can find, PAN pixels.
 REACH = 4
-#: A rise of R2 below this is noise: the georeference is believed.
+#: A rise of R2 below this is noise: the georeference, or the table of gains, is believed.
 _NOISE = 1e-3
+#: Largest MTF gain at Nyquist that is looked for.
+_SHARPEST = 0.85
 
 
 class Patch(Protocol):
@@ -79,50 +81,107 @@ class Shift:
     r2_after: float
 
 
-def find_shift(patches: Sequence[Patch], gain: float) -> Shift:
-    """Find the shift at which the MS bands explain the blurred PAN best.
+@dataclass(frozen=True, slots=True)
+class Sharpness:
+    """An MTF gain that explains the pair better than the one assumed.
+
+    Parameters
+    ----------
+    gain : float
+        Amplitude of the MS relative to the PAN at the MS Nyquist frequency, 0 to 1.
+    r2_before, r2_after : float
+        Variance of the blurred PAN that the MS bands explain with the gain assumed, and with
+        this one.
+    """
+
+    gain: float
+    r2_before: float
+    r2_after: float
+
+
+class Scan:
+    """How well the MS bands explain the PAN, as a function of shift and blur.
 
     The PAN is blurred to MS resolution and sampled at shifted MS centres, then regressed on all
-    MS bands and a constant; R2 is climbed with steps of 1, 1/2 and 1/4 PAN pixel.
+    MS bands and a constant; R2 is the share of its variance that they explain.
 
     Parameters
     ----------
     patches : sequence of Patch
         Chips with a halo of at least the blur radius plus :data:`REACH` pixels.
-    gain : float
-        MTF gain at Nyquist of the blur.
-
-    Returns
-    -------
-    Shift
-        (0, 0) when the gain in R2 is below 0.001.
     """
-    regressors = [_design(patch) for patch in patches]
-    normal = sum((x.T @ x for x, _ in regressors), np.zeros((1, 1)))
-    inverse = np.asarray(np.linalg.pinv(normal, rcond=1e-10), dtype=np.float64)
-    seen: dict[tuple[float, float], float] = {}
 
-    def score(rows: float, cols: float) -> float:
-        if (rows, cols) not in seen:
-            seen[rows, cols] = _r2(patches, regressors, inverse, gain, rows, cols)
-        return seen[rows, cols]
+    def __init__(self, patches: Sequence[Patch]) -> None:
+        self._patches = patches
+        self._regressors = [_design(patch) for patch in patches]
+        normal = sum((x.T @ x for x, _ in self._regressors), np.zeros((1, 1)))
+        self._inverse = np.asarray(np.linalg.pinv(normal, rcond=1e-10), dtype=np.float64)
+        self._seen: dict[tuple[float, float, float], float] = {}
 
-    best = (0.0, 0.0)
-    for step in (1.0, 0.5, 0.25):
-        moved = True
-        while moved:
-            moved = False
-            around = [
-                (best[0] + i * step, best[1] + j * step) for i in (-1, 0, 1) for j in (-1, 0, 1)
-            ]
-            inside = [p for p in around if max(abs(p[0]), abs(p[1])) <= REACH]
-            top = max(inside, key=lambda p: score(*p))
-            if score(*top) > score(*best) + 1e-9:
-                best, moved = top, True
-    before, after = score(0.0, 0.0), score(*best)
-    if after - before < _NOISE:
-        return Shift(0.0, 0.0, before, before)
-    return Shift(*best, before, after)
+    def r2(self, rows: float, cols: float, gain: float) -> float:
+        """Explained variance of the PAN blurred with `gain` at a shift in PAN pixels."""
+        key = (rows, cols, gain)
+        if key not in self._seen:
+            self._seen[key] = _r2(self._patches, self._regressors, self._inverse, gain, rows, cols)
+        return self._seen[key]
+
+    def shift(self, gain: float) -> Shift:
+        """Find the shift of the largest R2 with steps of 1, 1/2 and 1/4 PAN pixel.
+
+        Parameters
+        ----------
+        gain : float
+            MTF gain at Nyquist of the blur.
+
+        Returns
+        -------
+        Shift
+            (0, 0) when the rise in R2 is below 0.001.
+        """
+        best = (0.0, 0.0)
+        for step in (1.0, 0.5, 0.25):
+            moved = True
+            while moved:
+                moved = False
+                around = [
+                    (best[0] + i * step, best[1] + j * step) for i in (-1, 0, 1) for j in (-1, 0, 1)
+                ]
+                inside = [p for p in around if max(abs(p[0]), abs(p[1])) <= REACH]
+                top = max(inside, key=lambda p: self.r2(p[0], p[1], gain))
+                if self.r2(top[0], top[1], gain) > self.r2(best[0], best[1], gain) + 1e-9:
+                    best, moved = top, True
+        before, after = self.r2(0.0, 0.0, gain), self.r2(best[0], best[1], gain)
+        if after - before < _NOISE:
+            return Shift(0.0, 0.0, before, before)
+        return Shift(*best, before, after)
+
+    def sharpness(self, rows: float, cols: float, gain: float) -> Sharpness | None:
+        """Find a gain above the assumed one that explains the pair better.
+
+        Only larger gains are looked for: parallax, noise and a shift that is left make an MS look
+        softer than it is, but nothing makes it look sharper.
+
+        Parameters
+        ----------
+        rows, cols : float
+            Shift at which to look, PAN pixels.
+        gain : float
+            MTF gain at Nyquist that is assumed.
+
+        Returns
+        -------
+        Sharpness or None
+            In steps of 0.05; None when the rise in R2 is below 0.001.
+        """
+        best = gain
+        # R2 has one maximum over the gain: go on while it rises.
+        for next_gain in np.arange(np.floor(gain * 20 + 1) / 20, _SHARPEST + 1e-9, 0.05):
+            candidate = round(float(next_gain), 2)
+            if self.r2(rows, cols, candidate) <= self.r2(rows, cols, best):
+                break
+            best = candidate
+        before, after = self.r2(rows, cols, gain), self.r2(rows, cols, best)
+        return Sharpness(best, before, after) if after - before >= _NOISE else None
 
 
 def _design(patch: Patch) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:

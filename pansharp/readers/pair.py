@@ -27,6 +27,7 @@ from pansharp.readers._grids import (
     warp_grid,
 )
 from pansharp.readers._preflight import check_complete, check_not_empty
+from pansharp.readers._repeated import thin
 from pansharp.readers._siblings import find_pair
 from pansharp.scene import MS_MARGIN, Scene
 from pansharp.source import UNSET, RasterSource, StackSource, WarpedSource
@@ -99,7 +100,7 @@ def open_pair(
         Value of pixels without data in both, instead of the files' own.
     ratio : float, optional
         MS pixel size over PAN pixel size, instead of what the grids say. The first corner of
-        the MS stays where the files put it.
+        the MS stays where the files put it, and repeated pixels are not thinned out.
 
     Returns
     -------
@@ -135,6 +136,9 @@ def open_pair(
         warped, alignment, note = _warped(pan_grid, grids[0], low, value, ratio)
         ms_source = StackSource(warped) if len(warped) > 1 else warped[0]
         notes += (note,)
+    elif ratio is None:
+        ms_source, alignment, found = thin(ms_source, alignment)
+        notes += () if found is None else (found,)
     _check_ratio(alignment, pan_grid, grids[0])
     check_not_empty(high, "PAN")
     check_not_empty(ms_source, "MS")

@@ -14,6 +14,7 @@ from pansharp.source.arrays import ArraySource, SourceView, StackSource
 from pansharp.source.base import UNSET, BaseSource, Source, Unset
 from pansharp.source.padding import fill_invalid, read_padded
 from pansharp.source.raster import RasterSource, WarpedSource, open_raster
+from pansharp.source.thinned import ThinnedSource
 
 __all__ = [
     "UNSET",
@@ -23,6 +24,7 @@ __all__ = [
     "Source",
     "SourceView",
     "StackSource",
+    "ThinnedSource",
     "Unset",
     "WarpedSource",
     "fill_invalid",

@@ -29,7 +29,8 @@ def test_options_reach_the_pipeline(run: Run, calls: Any) -> None:
     result = run(
         "fuse", "--pan", "p.tif", "--ms", "a.tif", "--ms", "b.tif", "--sensor", "wv3",
         "--ratio", "4", "--bands", "3,red", "--bbox", "1,2,3.5,4", "--window", "5,6,7,8",
-        "--nodata", "0", "--reader", "pair", "-m", "gsa", "--coregister", "off", "--adapt", "never",
+        "--nodata", "0", "--reader", "pair", "-m", "gsa", "--coregister", "off", "--mtf", "0.35",
+        "--adapt", "never",
         "--adapt-steps", "50", "--seed", "7", "--backproject", "2", "--force", "--tile", "512",
         "--overlap", "32", "--blend", "Crop", "--device", "cpu", "--precision", "float32",
         "--workers", "2", "--format", "gtiff", "--compress", "none", "--dtype", "float32",
@@ -45,7 +46,8 @@ def test_options_reach_the_pipeline(run: Run, calls: Any) -> None:
         },
     )  # fmt: skip
     assert calls.options.values == {
-        "model": "gsa", "coregister": "off", "adapt": "never", "adapt_steps": 50, "seed": 7,
+        "model": "gsa", "coregister": "off", "mtf": "0.35", "adapt": "never",
+        "adapt_steps": 50, "seed": 7,
         "backproject": "2", "force": True, "tile": 512, "overlap": 32, "blend": "crop",
         "device": "cpu", "precision": "float32", "workers": 2, "format": "gtiff",
         "compress": "none", "dtype": "float32", "overwrite": True, "card": False,

@@ -324,7 +324,7 @@ def test_readers_are_listed() -> None:
         ("landsat_istanbul/pan.tif", (3, 374, 558), (0.0, 0.0), None),
         ("worldview2_rio", (8, 512, 512), (1.5, 1.5), None),
         ("worldview2_rio/ms.tif", (8, 512, 512), (1.5, 1.5), None),
-        ("worldview2_rotterdam/pan_1.tif", (4, 600, 600), (0.5, 0.5), "worldview2"),
+        ("worldview2_rotterdam/pan_1.tif", (4, 600, 600), (1.5, 1.5), "worldview2"),
         ("gaofen2_psdata3/test_full_res_0_pan.tif", (4, 400, 400), (1.5, 1.5), None),
     ],
 )
