@@ -10,7 +10,7 @@ import numpy as np
 
 from pansharp.chips import Chip, read_chip
 from pansharp.geometry.grids import Window
-from pansharp.models.base import SceneFacts
+from pansharp.models.base import SceneFacts, prepare_with
 from pansharp.sensors import mtf_gains
 from pansharp.source import read_padded
 from pansharp.tiling import Blender, TileGrid, ordered_map
@@ -70,6 +70,7 @@ def facts_of(scene: Scene) -> SceneFacts:
         pan_gain=pan_gain,
         sensor=scene.sensor,
         band_names=scene.band_names,
+        shape=scene.shape[1:],
         extra={"gains_assumed": assumed, "pan_gain_assumed": pan_assumed},
     )
 
@@ -82,7 +83,7 @@ def prepare(
     workers: int = 1,
     progress: Callable[[float, float, str], None] | None = None,
 ) -> Fuser:
-    """Gather a model's global statistics in one pass over the scene.
+    """Gather a model's global statistics in one or two passes over the scene.
 
     Parameters
     ----------
@@ -103,21 +104,22 @@ def prepare(
         Sums are taken tile by tile in float64 and added in tile order: the result does not
         depend on the number of workers.
     """
-    halo = model.measure_halo(facts)
     grid = TileGrid(scene.shape[1:], tile=_MEASURE_TILE)
-    if model.measure(_probe(scene, halo), facts) is None:
-        return model.finish(None, facts)
 
-    def one(tile: Tile) -> Moments | None:
-        return model.measure(read_chip(scene, tile.core, halo), facts)
+    def passes(model: FusionModel) -> Iterator[Moments | None]:
+        halo = model.measure_halo(facts)
+        if model.measure(_probe(scene, halo), facts) is None:
+            return
 
-    total: Moments | None = None
-    for done, moments in enumerate(ordered_map(one, grid, workers=workers), 1):
-        if moments is not None:
-            total = moments if total is None else {k: total[k] + moments[k] for k in total}
-        if progress:
-            progress(done, len(grid), "statistics")
-    return model.finish(total, facts)
+        def one(tile: Tile) -> Moments | None:
+            return model.measure(read_chip(scene, tile.core, halo), facts)
+
+        for done, moments in enumerate(ordered_map(one, grid, workers=workers), 1):
+            yield moments
+            if progress:
+                progress(done, len(grid), "statistics")
+
+    return prepare_with(model, facts, passes)
 
 
 def _probe(scene: Scene, halo: int) -> Chip:

@@ -116,14 +116,14 @@ def score(outcome: Outcome) -> Outcome:
         The same, with `full`, a warning that reduced-resolution scores are missing, and timings.
     """
     from pansharp.adaptation.fullscale import full_scores, full_windows
-    from pansharp.models import create_model
+    from pansharp.models.classical.interpolate import Exp
 
     begin = time.perf_counter()
     windows = full_windows(outcome.scene)
     if windows:
         products = {
             "model": outcome.fuser,
-            "exp": create_model("exp").finish(None, outcome.facts),
+            "exp": Exp(),
         }
         outcome.full = full_scores(outcome.scene, products, windows, outcome.facts)
     outcome.warn(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pansharp.engine import default_workers, prepare
 from pansharp.errors import AlignmentWarning, BandMismatchError, ModelError, PansharpWarning
 from pansharp.models import create_model, get_spec, is_network
+from pansharp.models.classical.interpolate import Exp
 from pansharp.registration import SAMPLE, assumed_facts, register
 
 if TYPE_CHECKING:
@@ -268,7 +269,7 @@ def _score_classical(
     if windows:
         products = {"model": outcome.fuser}
         if outcome.used != "exp":
-            products["exp"] = create_model("exp").finish(None, facts)
+            products["exp"] = Exp()
         outcome.full = full_scores(scene, products, windows, facts)
     outcome.timings["scoring"] = time.perf_counter() - begin
 
@@ -440,7 +441,7 @@ def _choose_passes(
         if best not in fitted:
             fitted[best] = prepare(create_model(best), scene, facts, workers=workers)
         products[f"best_classical+bp{passes}"] = _with_passes(fitted[best], facts, passes)
-    products["exp"] = create_model("exp").finish(None, facts)
+    products["exp"] = Exp()
     windows = full_windows(scene)
     if windows:
         outcome.full = full_scores(scene, products, windows, facts)
@@ -477,7 +478,7 @@ def _fall_back(
         products = {
             "best_classical+bp0": fuser,
             f"best_classical+bp{passes}": outcome.fuser,
-            "exp": create_model("exp").finish(None, facts),
+            "exp": Exp(),
         }
         outcome.full = {**full_scores(scene, products, windows, facts), **outcome.full}
     outcome.warn(

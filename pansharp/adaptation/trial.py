@@ -15,14 +15,14 @@ from pansharp.chips import Chip, read_chip
 from pansharp.geometry.grids import Window
 from pansharp.geometry.kernels import glp_halo
 from pansharp.models import create_model
-from pansharp.models.base import SceneFacts
+from pansharp.models.base import SceneFacts, prepare_with
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from pansharp.models.base import Fuser, Moments
+    from pansharp.models.base import Fuser
     from pansharp.scene import Scene
 
 __all__ = ["YARDSTICKS", "Trial", "fit_classical"]
@@ -35,13 +35,9 @@ PASSES = (0, 1, 2)
 
 def fit_classical(name: str, chips: Sequence[Chip], facts: SceneFacts) -> Fuser:
     """Prepare a classical method on the statistics of several chips."""
-    model = create_model(name)
-    total: Moments | None = None
-    for chip in chips:
-        part = model.measure(chip, facts)
-        if part is not None:
-            total = part if total is None else {k: total[k] + part[k] for k in total}
-    return model.finish(total, facts)
+    return prepare_with(
+        create_model(name), facts, lambda model: (model.measure(chip, facts) for chip in chips)
+    )
 
 
 @dataclass

@@ -5,17 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Callable, Iterable
+
     from numpy.typing import NDArray
 
     from pansharp.chips import Chip
     from pansharp.geometry.grids import Alignment
     from pansharp.sensors import SensorProfile
 
-__all__ = ["Fuser", "FusionModel", "ModelSpec", "Moments", "SceneFacts"]
+__all__ = [
+    "Fuser",
+    "FusionModel",
+    "ModelSpec",
+    "Moments",
+    "NextPass",
+    "SceneFacts",
+    "add_moments",
+    "prepare_with",
+]
 
-#: Named float64 sums over pixels; moments of two chips add up key by key.
+#: Named float64 sums over pixels; moments of two chips add up key by key, and keys that begin
+#: with ``min:`` keep the smaller value.
 Moments = dict[str, "NDArray[np.float64]"]
 
 
@@ -69,6 +82,8 @@ class SceneFacts:
         MTF gain of the PAN at the MS Nyquist frequency.
     band_names : tuple of str
         MS bands in order.
+    shape : tuple of int or None
+        Rows and columns of the product, for methods that sample the scene.
     """
 
     alignment: Alignment
@@ -76,6 +91,7 @@ class SceneFacts:
     pan_gain: float
     sensor: SensorProfile | None = None
     band_names: tuple[str, ...] = ()
+    shape: tuple[int, int] | None = None
     extra: dict[str, object] = field(default_factory=dict)
 
 
@@ -109,6 +125,60 @@ class FusionModel(Protocol):
         """Additive sums over the chip's own valid pixels, or None when none are needed."""
         ...
 
-    def finish(self, moments: Moments | None, facts: SceneFacts) -> Fuser:
+    def finish(self, moments: Moments | None, facts: SceneFacts) -> Fuser | NextPass:
         """Turn the sums of the whole scene into the function that fuses chips."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class NextPass:
+    """What `finish` returns when the method must see the scene once more.
+
+    Parameters
+    ----------
+    model : FusionModel
+        Measures what the first pass made measurable.
+    """
+
+    model: FusionModel
+
+
+def add_moments(total: Moments | None, part: Moments | None) -> Moments | None:
+    """Join the moments of two parts of a scene; either may be None."""
+    if total is None or part is None:
+        return part if total is None else total
+    joined: Moments = {}
+    for key, value in total.items():
+        smaller = key.startswith("min:")
+        joined[key] = np.minimum(value, part[key]) if smaller else value + part[key]
+    return joined
+
+
+def prepare_with(
+    model: FusionModel,
+    facts: SceneFacts,
+    passes: Callable[[FusionModel], Iterable[Moments | None]],
+) -> Fuser:
+    """Run a model's passes until it is ready to fuse.
+
+    Parameters
+    ----------
+    model : FusionModel
+        The method.
+    facts : SceneFacts
+        Facts about the scene.
+    passes : callable
+        Takes a model and yields its moments of every part of the scene, in a fixed order.
+
+    Returns
+    -------
+    Fuser
+    """
+    while True:
+        total: Moments | None = None
+        for part in passes(model):
+            total = add_moments(total, part)
+        result = model.finish(total, facts)
+        if not isinstance(result, NextPass):
+            return result
+        model = result.model

@@ -13,6 +13,7 @@ import numpy as np
 from pansharp import filters
 from pansharp.errors import ModelError
 from pansharp.geometry.grids import Alignment, Window
+from pansharp.models.base import prepare_with
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,5 +138,5 @@ def fuse_reference(
     whole = ToolboxChip(pan.astype(np.float64), ms.astype(np.float64), ratio)
     # It stands in for a chip: the methods only use what both have.
     chip = cast("Chip", whole)
-    fuser = model.finish(model.measure(chip, facts), facts)
+    fuser = prepare_with(model, facts, lambda step: [step.measure(chip, facts)])
     return np.asarray(fuser(chip), dtype=np.float64)
