@@ -8,19 +8,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pansharp.geometry.grids import AxisMap, Window
-from pansharp.geometry.kernels import UP, Binomial, Cubic, MtfGaussian
+from pansharp.geometry.grids import Alignment, AxisMap, Window
+from pansharp.geometry.kernels import (
+    UP,
+    Binomial,
+    Box,
+    Cubic,
+    MtfGaussian,
+    wavelet_down,
+    wavelet_up,
+)
 from pansharp.geometry.resample import axis_matrix, input_range, input_window, sample
 from pansharp.source import read_padded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pansharp.geometry.grids import Alignment
     from pansharp.geometry.kernels import Kernel
     from pansharp.scene import Scene
 
-__all__ = ["Chip", "read_chip", "valid_pixels"]
+__all__ = ["CYCLE_HALO", "Chip", "read_chip", "valid_pixels"]
+
+#: The map of a grid to itself.
+_SAME = Alignment(AxisMap(1.0, 0.0), AxisMap(1.0, 0.0))
+#: MS pixels around a window that :meth:`Chip.cycle` reads.
+CYCLE_HALO = 5
 
 
 @dataclass(frozen=True)
@@ -113,7 +125,9 @@ class Chip:
         rows, cols = window.relative_to(self.ms_window).slices
         return self.ms_valid[rows, cols]
 
-    def glp(self, gains: tuple[float, ...], halo: int = 0) -> NDArray[np.float32]:
+    def glp(
+        self, gains: tuple[float, ...], halo: int = 0, *, legacy: bool = False
+    ) -> NDArray[np.float32]:
         """GLP low-pass of the PAN for every band: blur by the band's MTF, decimate, interpolate.
 
         Parameters
@@ -122,6 +136,8 @@ class Chip:
             MTF gain at Nyquist of each band; bands of equal gain are computed once.
         halo : int
             Grow the window by this many pixels.
+        legacy : bool
+            The kernel of the 2015 edition (N in place of N - 1).
 
         Returns
         -------
@@ -131,13 +147,112 @@ class Chip:
         distinct = sorted(set(gains))
         planes = {}
         for gain in distinct:
-            low = self.down(MtfGaussian(self.alignment.ratio, gain), reach, self.pan[:1])
+            blur = MtfGaussian(self.alignment.ratio, gain, legacy=legacy)
+            low = self.down(blur, reach, self.pan[:1])
             planes[gain] = self.up_from(low, (reach.row, reach.col), halo)[0]
         if len(distinct) == 1:
             only = planes[distinct[0]]
             shared: NDArray[np.float32] = np.broadcast_to(only, (len(gains), *only.shape))
             return shared
         return np.stack([planes[g] for g in gains])
+
+    def glp_level(self, gains: tuple[float, ...], *, legacy: bool = False) -> NDArray[np.float32]:
+        """What :meth:`glp` makes of a constant 1, per band, (band, 1, 1) float32."""
+        taps = np.arange(-20.0, 21.0)
+        ratio = self.alignment.ratio
+        rows = [MtfGaussian(ratio, g, legacy=legacy)(taps).sum() for g in gains]
+        return np.array([row**2 for row in rows], dtype=np.float32)[:, None, None]
+
+    def blurred(
+        self, kernel: Kernel, halo: int = 0, image: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Low-pass of the PAN (or of a plane with the chip's halo) on its own grid, (y, x)."""
+        start = self.window.expand(self.halo)
+        source = self.pan[:1] if image is None else image[None]
+        out = self.window.expand(halo)
+        plane: NDArray[np.float32] = sample(
+            source, (start.row, start.col), out, _SAME, "down", kernel
+        )[0]
+        return plane
+
+    def gauss_at_ms(self, ms_window: Window) -> NDArray[np.float32]:
+        """The toolbox's Gaussian low-pass of the PAN at MS pixel centres, (y, x) float32."""
+        blur = MtfGaussian(self.alignment.ratio, 0.30, legacy=True)
+        plane: NDArray[np.float32] = self.down(blur, ms_window, self.pan[:1])[0]
+        return plane
+
+    def atrous(self) -> NDArray[np.float32]:
+        """B3-spline low-pass of the PAN, (y, x) float32."""
+        return self.blurred(Binomial.for_ratio(self.alignment.ratio))
+
+    def box(self, size: int) -> NDArray[np.float32]:
+        """Mean of the PAN over ``size x size`` pixels, (y, x) float32."""
+        return self.blurred(Box(size))
+
+    def indusion_at_ms(self, ms_window: Window) -> NDArray[np.float32]:
+        """PAN low-passed by the 9-tap wavelet at MS pixel centres, (y, x) float32."""
+        kernel = wavelet_down(self.alignment.ratio)
+        plane: NDArray[np.float32] = self.down(kernel, ms_window, self.pan[:1])[0]
+        return plane
+
+    def indusion(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """MS, and low-passed PAN, brought to the window by the 7-tap wavelet.
+
+        Returns
+        -------
+        tuple of ndarray
+            (band, y, x) and (y, x), float32.
+        """
+        kernel = wavelet_up(self.alignment.ratio)
+        reach = input_window(self.alignment, "up", kernel, self.window)
+        low = self.indusion_at_ms(reach)
+        both = np.concatenate([self.ms_pixels(reach), low[None]])
+        origin = (reach.row, reach.col)
+        fine = sample(both, origin, self.window, self.alignment, "up", kernel)
+        return fine[:-1], fine[-1]
+
+    def local_mean(self, planes: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+        """Means over ``size x size`` pixels of planes that reach ``size // 2`` beyond the window.
+
+        Parameters
+        ----------
+        planes : ndarray, shape (plane, y, x), float32
+            For the window grown by ``size // 2 + 1``.
+        size : int
+            Odd.
+
+        Returns
+        -------
+        ndarray, shape (plane, y, x), float32
+        """
+        start = self.window.expand(size // 2 + 1)
+        return sample(planes, (start.row, start.col), self.window, _SAME, "down", Box(size))
+
+    def cycle(self, images: NDArray[np.float32], halo: int) -> NDArray[np.float32]:
+        """Shrink by the ratio with an antialiased cubic and enlarge again with a cubic.
+
+        The coarse grid shares its corner with the PAN, as in the toolbox, wherever the MS lies.
+
+        Parameters
+        ----------
+        images : ndarray, shape (band, y, x), float32
+            On the PAN grid, for the window grown by `halo`.
+        halo : int
+            At least `CYCLE_HALO` MS pixels.
+
+        Returns
+        -------
+        ndarray, shape (band, y, x), float32
+            For the window.
+        """
+        corner = Alignment(
+            AxisMap.corner(self.alignment.y.scale), AxisMap.corner(self.alignment.x.scale)
+        )
+        start = self.window.expand(halo)
+        reach = input_window(corner, "up", Cubic(), self.window)
+        shrink = Cubic(self.alignment.ratio)
+        low = sample(images, (start.row, start.col), reach, corner, "down", shrink)
+        return sample(low, (reach.row, reach.col), self.window, corner, "up", Cubic())
 
     def atrous_at_ms(self, ms_window: Window) -> NDArray[np.float32]:
         """B3-spline low-pass of the PAN at MS pixel centres, shape (y, x)."""

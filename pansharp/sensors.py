@@ -177,7 +177,7 @@ class SensorProfile:
             raise BandMismatchError(
                 f"{len(names)} band names for an image of {count} bands; name every band or none"
             )
-        found = self._by_name(names)
+        found = self.match_bands(names)
         if found is not None:
             return _gains(found)
         if all(band.mtf_nyquist is None for band in self.bands):
@@ -190,7 +190,19 @@ class SensorProfile:
         gains, assumed = _gains(self.bands[:count])
         return gains, assumed or count < len(self.bands)
 
-    def _by_name(self, names: tuple[str, ...]) -> tuple[Band, ...] | None:
+    def match_bands(self, names: Sequence[str]) -> tuple[Band, ...] | None:
+        """The sensor's bands that an image's band names mean, in the order of the image.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Common names, vendor codes or their usual variants, in any case.
+
+        Returns
+        -------
+        tuple of Band or None
+            None when a name is unknown, comes twice, or there are none.
+        """
         table = {_band_key(band.code): band for band in self.bands}
         table |= {_band_key(band.name): band for band in self.bands}
         found = tuple(table[key] for name in names if (key := _band_key(name)) in table)

@@ -21,6 +21,13 @@ from pansharp.filters.lowpass import (
     degrade,
     gauss_lp,
 )
+from pansharp.filters.pyramids import (
+    box_lp,
+    half_gradient,
+    half_gradient_lp,
+    indusion_lp,
+    interp7,
+)
 from pansharp.filters.resample import (
     INTERP23_MARGIN,
     AxisWeights,
@@ -35,13 +42,18 @@ __all__ = [
     "KERNEL_SIZE",
     "AxisWeights",
     "atrous_lp",
+    "box_lp",
     "correlate_replicate",
     "correlate_valid",
     "decimate",
     "degrade",
     "gauss_lp",
     "gaussian_kernel",
+    "half_gradient",
+    "half_gradient_lp",
     "imresize",
+    "indusion_lp",
+    "interp7",
     "interp23",
     "mtf_kernel",
     "mtf_kernel_from_gain",

@@ -17,7 +17,21 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["UP", "Binomial", "Cubic", "Interp23", "Kernel", "MtfGaussian", "glp_halo"]
+__all__ = [
+    "UP",
+    "Binomial",
+    "Box",
+    "Cubic",
+    "Interp23",
+    "Kernel",
+    "MtfGaussian",
+    "Table",
+    "Triangle",
+    "glp_halo",
+    "halvings",
+    "wavelet_down",
+    "wavelet_up",
+]
 
 #: Half-band taps of the 23-tap interpolator at odd offsets 1, 3, 5, 7, 9, 11 (metrics page, 1.2).
 _HALF_BAND = (
@@ -29,6 +43,16 @@ _HALF_BAND = (
     -0.000120162964,
 )
 _LEVELS = 10
+#: Low-pass analysis filter of the Cohen-Daubechies-Feauveau 9/7 pair, offsets -4 ... 4.
+TAPS9 = (
+    *(0.026748757411, -0.016864118443, -0.078223266529, 0.266864118443, 0.602949018236),
+    *(0.266864118443, -0.078223266529, -0.016864118443, 0.026748757411),
+)
+#: Its synthesis filter times 2, which keeps the level after zeros were put between the samples.
+TAPS7 = (
+    *(-0.091271763114, -0.057543526229, 0.591271763114, 1.115087052457),
+    *(0.591271763114, -0.057543526229, -0.091271763114),
+)
 
 
 class Kernel(Protocol):
@@ -131,6 +155,76 @@ class Cubic:
 
 
 @dataclass(frozen=True, slots=True)
+class Triangle:
+    """Linear interpolation, stretched by `stretch` when it shrinks an image (imresize)."""
+
+    stretch: float = 1.0
+    normalize: bool = True
+
+    @property
+    def radius(self) -> float:
+        """Support in input pixels."""
+        return self.stretch
+
+    def __call__(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Kernel values (not yet normalised) at `distance` input pixels."""
+        return np.maximum(0.0, 1.0 - np.abs(distance) / self.stretch)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Mean over an odd number of pixels around each pixel of the same grid.
+
+    Parameters
+    ----------
+    size : int
+        Odd.
+    """
+
+    size: int
+    normalize: bool = True
+
+    @property
+    def radius(self) -> float:
+        """Support in pixels."""
+        return self.size / 2.0
+
+    def __call__(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Kernel values (not yet normalised) at `distance` pixels."""
+        return np.where(np.abs(distance) < self.size / 2.0, 1.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A symmetric kernel that is known at equal steps, straight lines between.
+
+    For cascades of discrete filters: exact at the positions that the cascade has, and defined at
+    those between.
+
+    Parameters
+    ----------
+    values : tuple of float
+        At distances 0, step, 2 step, ...; 0 beyond.
+    step : float
+        In input pixels.
+    """
+
+    values: tuple[float, ...]
+    step: float
+    normalize: bool = True
+
+    @property
+    def radius(self) -> float:
+        """Support in input pixels."""
+        return len(self.values) * self.step
+
+    def __call__(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Kernel values (not yet normalised) at `distance` input pixels."""
+        at = np.arange(len(self.values) + 1) * self.step
+        return np.asarray(np.interp(np.abs(distance), at, (*self.values, 0.0), right=0.0))
+
+
+@dataclass(frozen=True, slots=True)
 class MtfGaussian:
     """MTF-matched low-pass (metrics page, 1.1) along one axis.
 
@@ -219,6 +313,38 @@ class Binomial:
     def for_ratio(cls, ratio: float) -> Binomial:
         """The row that belongs to a PAN/MS ratio."""
         return cls(8 * max(1, round(math.log2(ratio))))
+
+
+def _cascade(taps: tuple[float, ...], levels: int) -> tuple[float, ...]:
+    """One filter for `levels` stages with doubling spacing: its half from the centre on."""
+    total = np.ones(1)
+    for level in range(levels):
+        wide = np.zeros((len(taps) - 1) * 2**level + 1)
+        wide[:: 2**level] = taps
+        total = np.convolve(total, wide)
+    return tuple(total[total.size // 2 :].tolist())
+
+
+def halvings(ratio: float) -> int:
+    """Stages of a pyramid of halvings that come nearest to a ratio, 1 or more."""
+    return max(1, round(math.log2(ratio)))
+
+
+@lru_cache(maxsize=32)
+def wavelet_down(ratio: float) -> Table:
+    """The 9-tap filter with a halving after each stage, on PAN pixels.
+
+    At ratios between powers of two the nearest cascade is stretched.
+    """
+    levels = halvings(ratio)
+    return Table(_cascade(TAPS9, levels), ratio / 2.0**levels)
+
+
+@lru_cache(maxsize=32)
+def wavelet_up(ratio: float) -> Table:
+    """The 7-tap filter with a doubling before each stage, on MS pixels."""
+    levels = halvings(ratio)
+    return Table(_cascade(TAPS7, levels), 0.5**levels)
 
 
 #: The interpolator from MS to PAN positions, the same everywhere.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pansharp.errors import ModelError, UnknownModelError
+from pansharp.errors import ModelError, OptionError, UnknownModelError
 from pansharp.models.base import ModelSpec
 from pansharp.registry import Registry, nearest
 
@@ -26,13 +26,24 @@ __all__ = [
 
 _CLASSICAL = "pansharp.models.classical."
 _BUILTIN = {
-    "exp": _CLASSICAL + "interpolate",
-    "brovey": _CLASSICAL + "brovey",
-    "wbrovey": _CLASSICAL + "brovey",
-    "gsa": _CLASSICAL + "gsa",
-    "bdsd-pc": _CLASSICAL + "bdsd",
-    "mtf-glp-fs": _CLASSICAL + "glp",
-}  #: Names that are no method of their own.
+    name: _CLASSICAL + module
+    for module, names in {
+        "interpolate": ("exp",),
+        "brovey": ("brovey", "wbrovey"),
+        "substitution": ("ihs", "pca", "gs", "gsa"),
+        "cgsa": ("cgsa",),
+        "bth": ("bth",),
+        "bdsd": ("bdsd", "bdsd-pc"),
+        "pracs": ("pracs",),
+        "highpass": ("hpf", "sfim", "atwt", "awlp", "mf-hg"),
+        "indusion": ("indusion",),
+        "glp": ("mtf-glp", "mtf-glp-fs", "mtf-glp-cbd"),
+        "hpm": ("mtf-glp-hpm", "mtf-glp-hpm-r", "mtf-glp-hpm-h"),
+        "variational": ("tv",),
+    }.items()
+    for name in names
+}
+#: Names that are no method of their own.
 _SPECIAL = {
     "auto": "fits the plain residual network to the scene and takes whatever wins on unseen blocks",
     "gdal-brovey": "GDAL's weighted Brovey through a pansharpened VRT",
@@ -53,13 +64,23 @@ def is_network(name: str) -> bool:
     return name.lower() in list_networks()
 
 
-def list_models() -> list[str]:
+def list_models(kind: str | None = None) -> list[str]:
     """Names of all models, without importing them.
+
+    Parameters
+    ----------
+    kind : {"classical", "network"}, optional
+        Only those; ``classical`` also names methods that plug-ins registered.
 
     Returns
     -------
     list of str
         Sorted.
+
+    Raises
+    ------
+    OptionError
+        Another `kind`.
 
     Examples
     --------
@@ -68,6 +89,12 @@ def list_models() -> list[str]:
     """
     from pansharp.models.networks import list_networks
 
+    if kind == "classical":
+        return sorted(_registry.names())
+    if kind == "network":
+        return sorted(list_networks())
+    if kind is not None:
+        raise OptionError(f"kind is '{kind}'; choose classical or network")
     return sorted({*_registry.names(), *list_networks(), *_SPECIAL})
 
 

@@ -27,8 +27,8 @@ __all__ = [
     "prepare_with",
 ]
 
-#: Named float64 sums over pixels; moments of two chips add up key by key, and keys that begin
-#: with ``min:`` keep the smaller value.
+#: Named float64 sums over pixels; moments of two chips add up key by key. Keys that begin with
+#: ``min:`` keep the smaller value, those with ``list:`` are put one after the other.
 Moments = dict[str, "NDArray[np.float64]"]
 
 
@@ -149,8 +149,12 @@ def add_moments(total: Moments | None, part: Moments | None) -> Moments | None:
         return part if total is None else total
     joined: Moments = {}
     for key, value in total.items():
-        smaller = key.startswith("min:")
-        joined[key] = np.minimum(value, part[key]) if smaller else value + part[key]
+        if key.startswith("min:"):
+            joined[key] = np.minimum(value, part[key])
+        elif key.startswith("list:"):
+            joined[key] = np.concatenate([value, part[key]])
+        else:
+            joined[key] = value + part[key]
     return joined
 
 

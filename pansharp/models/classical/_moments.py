@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +13,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-__all__ = ["covariance", "gram", "mean", "quick_gram"]
+__all__ = ["covariance", "deviation", "gram", "match", "mean", "quick_gram"]
 
 #: Pixels per partial product: small enough to stay in cache, and fixed so that sums repeat.
 _CHUNK = 1 << 14
-#: Pixels summed in float32 by `quick_gram`.
+#: Pixels summed in float32 by `quick_gram`, and rows of them worked on at a time.
 _ROW = 1024
+_STRIP = 64
+#: Share of the mean square below which a variance is what float32 makes of a constant.
+_ROUNDING = 1e-13
 #: Up to this many planes, cross products are taken one by one.
 _FEW = 8
 
@@ -66,8 +70,9 @@ def quick_gram(
 ) -> NDArray[np.float64]:
     """Counts, sums and squares of planes, without their cross products.
 
-    Rows of 1024 pixels are summed in float32 and the rows in float64 (relative error of the
-    squares 3e-9), at a third of the cost of :func:`gram`; it takes over where pixels are invalid.
+    Rows of 1024 pixels are summed in float32 as differences from a level near the plane's mean,
+    and the rows in float64, so that the error stays small beside the variance too; at a third of
+    the cost of :func:`gram`, which takes over where pixels are invalid.
 
     Parameters
     ----------
@@ -86,8 +91,17 @@ def quick_gram(
     ones = np.ones(_ROW, dtype=np.float32)
     for i, plane in enumerate(planes, 1):
         rows = np.ascontiguousarray(plane).reshape(-1, _ROW)
-        total[0, i] = total[i, 0] = (rows @ ones).sum(dtype=np.float64)
-        total[i, i] = np.vecdot(rows, rows).sum(dtype=np.float64)
+        level = np.float32(rows[:: max(1, len(rows) // 16)].mean(dtype=np.float64))
+        first = second = 0.0
+        scratch = np.empty((min(len(rows), _STRIP), _ROW), dtype=np.float32)
+        for start in range(0, len(rows), _STRIP):
+            part = scratch[: len(rows[start : start + _STRIP])]
+            np.subtract(rows[start : start + _STRIP], level, out=part)
+            first += float((part @ ones).sum(dtype=np.float64))
+            second += float(np.vecdot(part, part).sum(dtype=np.float64))
+        offset = float(level)
+        total[0, i] = total[i, 0] = first + plane.size * offset
+        total[i, i] = second + 2.0 * offset * first + plane.size * offset**2
     return total
 
 
@@ -97,7 +111,46 @@ def mean(total: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def covariance(total: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Covariance matrix (divisor n-1) of the planes of a :func:`gram` total."""
+    """Covariance matrix (divisor n-1) of the planes of a :func:`gram` total.
+
+    Entries that are rounding errors beside the squares they are differences of are 0, so that a
+    constant plane has variance 0 and no regression finds a slope in it.
+    """
     count = total[0, 0]
     sums = total[0, 1:]
-    return np.asarray((total[1:, 1:] - np.outer(sums, sums) / count) / (count - 1.0))
+    squares = np.sqrt(np.maximum(np.diag(total)[1:], 0.0))
+    spread = total[1:, 1:] - np.outer(sums, sums) / count
+    spread[np.abs(spread) <= _ROUNDING * np.outer(squares, squares)] = 0.0
+    return np.asarray(spread / (count - 1.0))
+
+
+def deviation(weights: NDArray[np.float64], table: NDArray[np.float64]) -> float:
+    """Standard deviation of a weighted sum of planes with covariance `table`."""
+    return math.sqrt(max(float(weights @ table @ weights), 0.0))
+
+
+def match(
+    total: NDArray[np.float64], *, spread_of: int = 0, first: int = 1
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """``P_b = scale_b P + shift_b`` that gives plane 0, the PAN, mean and deviation of each band.
+
+    Parameters
+    ----------
+    total : ndarray
+        From :func:`gram` or :func:`quick_gram`.
+    spread_of : int
+        Plane whose deviation stands for that of the PAN (a low-pass of it, or itself).
+    first : int
+        First plane that is a band.
+
+    Returns
+    -------
+    scale, shift : tuple of float
+        Scale 0 where that plane is flat.
+    """
+    means = mean(total)
+    spread = np.sqrt(np.maximum(np.diag(covariance(total)), 0.0))
+    flat = not spread[spread_of] > 1e-9 * max(1.0, abs(float(means[0])))
+    scale = np.zeros(len(spread) - first) if flat else spread[first:] / spread[spread_of]
+    shift = means[first:] - scale * means[0]
+    return tuple(scale.tolist()), tuple(shift.tolist())

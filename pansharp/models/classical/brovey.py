@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pansharp.errors import BandMismatchError
+from pansharp.errors import BandMismatchError, OptionError
 from pansharp.models import register_model
 from pansharp.models.base import ModelSpec
+from pansharp.models.classical._fusers import EPS, weighted_sum
 from pansharp.models.classical._moments import gram, mean, quick_gram
+from pansharp.models.classical._weights import fit_weights, spectral_weights, weight_moments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from pansharp.models.base import Moments, SceneFacts
 
 __all__ = ["Brovey", "BroveyFuser", "brovey", "wbrovey"]
-
-_EPS = np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,11 @@ class BroveyFuser:
     def __call__(self, chip: Chip) -> NDArray[np.float32]:
         """Fuse one chip."""
         fused = chip.up()
-        intensity = _combine(fused, self.weights)
+        intensity = weighted_sum(fused, self.weights)
         ratio = chip.guide()[0] * fused.dtype.type(self.gain)
         ratio += fused.dtype.type(self.offset)
         if self.mode == "reference":
-            ratio /= intensity + _EPS
+            ratio /= intensity + EPS
         else:
             dark = intensity <= 0
             if dark.any():
@@ -73,8 +73,9 @@ class Brovey:
 
     Parameters
     ----------
-    weights : tuple of float, ``"equal"`` or ``"fit"``
-        Intensity weights; ``fit`` regresses the low-pass PAN on the MS bands with weights >= 0.
+    weights : tuple of float, ``"equal"``, ``"sensor"`` or ``"fit"``
+        Intensity weights; ``fit`` regresses the low-pass PAN on the MS bands with weights >= 0,
+        ``sensor`` takes the part of the PAN's range that each band covers.
     """
 
     weights: tuple[float, ...] | str = "equal"
@@ -104,20 +105,16 @@ class Brovey:
         if self.weights != "fit":
             weights = self._fixed(chip.bands, facts)
             # Interpolation is linear: one plane to interpolate in place of all bands.
-            low = _combine(chip.ms, weights)[None]
+            low = weighted_sum(chip.ms, weights)[None]
             return {"high": quick_gram([pan, chip.up(ms=low)[0]], chip.valid)}
-        own = chip.own_ms()
-        return {
-            "high": gram([pan, *chip.up()], chip.valid),
-            "low": gram([chip.atrous_at_ms(own), *chip.ms_pixels(own)], chip.ms_mask(own)),
-        }
+        return {"high": gram([pan, *chip.up()], chip.valid), **weight_moments(chip)}
 
     def finish(self, moments: Moments | None, facts: SceneFacts) -> BroveyFuser:
         """Match the PAN to the intensity of the whole scene."""
         assert moments is not None
         high = moments["high"]
         if self.weights == "fit":
-            weights = tuple(float(w) for w in _non_negative(moments["low"]))
+            weights = tuple(float(w) for w in fit_weights(moments["low"], normalize=True))
             select = np.zeros((3, high.shape[0]))
             select[0, 0] = select[1, 1] = 1.0
             select[2, 2:] = weights
@@ -133,6 +130,8 @@ class Brovey:
         return BroveyFuser(weights, gain, float(means[1] - gain * means[0]), self.mode)
 
     def _fixed(self, bands: int, facts: SceneFacts) -> tuple[float, ...]:
+        if self.weights == "sensor":
+            return spectral_weights(facts)
         if isinstance(self.weights, str):
             return (1.0 / bands,) * bands
         if len(self.weights) != bands:
@@ -140,36 +139,6 @@ class Brovey:
                 f"{self.name} got {len(self.weights)} weights for {bands} bands; give one a band"
             )
         return self.weights
-
-
-def _combine(planes: NDArray[np.float32], weights: Sequence[float]) -> NDArray[np.float32]:
-    """Weighted sum of planes (band, y, x) to (y, x), without a stack of temporaries."""
-    total: NDArray[np.float32] = planes[0] * planes.dtype.type(weights[0])
-    scratch = np.empty_like(total)
-    for plane, weight in zip(planes[1:], weights[1:], strict=True):
-        np.multiply(plane, planes.dtype.type(weight), out=scratch)
-        total += scratch
-    return total
-
-
-def _non_negative(low: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Non-negative least squares of plane 0 on the others through their cross products."""
-    from scipy.optimize import nnls
-
-    cross = low[2:, 2:]
-    target = low[2:, 1]
-    # The normal equations of NNLS: any square root of the Gram matrix has the same solution.
-    values, vectors = np.linalg.eigh(cross)
-    keep = values > 1e-12 * values[-1]
-    root = (vectors[:, keep] * np.sqrt(values[keep])).T
-    right = (vectors[:, keep] / np.sqrt(values[keep])).T @ target
-    weights, _ = nnls(root, right)
-    if weights.sum() <= 0:
-        raise BandMismatchError(
-            "wbrovey cannot fit non-negative weights: the PAN is not related to any MS band; "
-            "give weights or use another method"
-        )
-    return np.asarray(weights / weights.sum())
 
 
 @register_model("brovey")
@@ -185,13 +154,14 @@ def brovey(mode: str = "default") -> Brovey:
 
 
 @register_model("wbrovey")
-def wbrovey(weights: Sequence[float] | None = None, mode: str = "default") -> Brovey:
+def wbrovey(weights: Sequence[float] | str | None = None, mode: str = "default") -> Brovey:
     """Brovey transform with intensity weights.
 
     Parameters
     ----------
-    weights : sequence of float, optional
-        One a band, scaled to sum 1; fitted on the scene by non-negative least squares when absent.
+    weights : sequence of float or ``"sensor"``, optional
+        One a band, scaled to sum 1; ``"sensor"``: from the spectral ranges of the sensor table;
+        fitted on the scene by non-negative least squares when absent.
     mode : {"default", "reference"}
         See :func:`brovey`.
 
@@ -200,8 +170,10 @@ def wbrovey(weights: Sequence[float] | None = None, mode: str = "default") -> Br
     BandMismatchError
         Weights that are negative, not finite, or sum to 0.
     """
-    if weights is None:
-        return Brovey("fit", mode, "wbrovey")
+    if weights is None or isinstance(weights, str):
+        if weights not in (None, "fit", "sensor"):
+            raise OptionError(f"weights is '{weights}'; give numbers, 'sensor' or 'fit'")
+        return Brovey(weights or "fit", mode, "wbrovey")
     values = np.asarray(weights, dtype=np.float64)
     if values.ndim != 1 or not np.isfinite(values).all() or (values < 0).any() or not values.sum():
         raise BandMismatchError(f"weights {list(weights)} must be >= 0 with a positive sum")

@@ -1,4 +1,4 @@
-"""MTF-GLP-FS: detail of the generalised Laplacian pyramid with full-scale regression gains."""
+"""MTF-GLP with additive detail: matched, regressed (CBD), or regressed at full scale (FS)."""
 
 from __future__ import annotations
 
@@ -10,65 +10,108 @@ import numpy as np
 from pansharp.geometry.kernels import glp_halo
 from pansharp.models import register_model
 from pansharp.models.base import ModelSpec
-from pansharp.models.classical._moments import gram
+from pansharp.models.classical._fusers import DetailFuser
+from pansharp.models.classical._lowpass import Glp, gauss
+from pansharp.models.classical._moments import covariance, gram, match, quick_gram
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pansharp.chips import Chip
-    from pansharp.models.base import Moments, SceneFacts
+    from pansharp.models.base import FusionModel, Moments, SceneFacts
 
-__all__ = ["GlpFuser", "MtfGlpFs", "mtf_glp_fs"]
+__all__ = [
+    "GlpFuser",
+    "MtfGlp",
+    "MtfGlpRegressed",
+    "mtf_glp",
+    "mtf_glp_cbd",
+    "mtf_glp_fs",
+    "pan_ms_low",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class GlpFuser:
-    """``y_b = M~_b + g_b (P - P_L,b)``.
+class GlpFuser(DetailFuser):
+    """``y_b = M~_b + g_b (P - P_L,b) + offset_b`` with the GLP low-pass: the anchor of networks."""
+
+    @classmethod
+    def of(
+        cls,
+        gains: tuple[float, ...],
+        facts: SceneFacts,
+        offsets: tuple[float, ...] = (),
+    ) -> GlpFuser:
+        """Fuser with the MTF gains of a scene."""
+        halo = glp_halo(facts.alignment.ratio, facts.ms_gains)
+        return cls(Glp(facts.ms_gains), gains, halo, offsets)
+
+    @property
+    def mtf(self) -> tuple[float, ...]:
+        """MTF gains at Nyquist that shape the low-pass of each band."""
+        assert isinstance(self.lowpass, Glp)
+        return self.lowpass.mtf
+
+
+def pan_ms_low(chip: Chip, facts: SceneFacts) -> Moments:
+    """Cross products of P, M~_b and P_L,b, one table a band: key ``pan_ms_low``."""
+    pan = chip.guide()[0]
+    low = chip.glp(facts.ms_gains)
+    totals = [gram([pan, plane, low[band]], chip.valid) for band, plane in enumerate(chip.up())]
+    return {"pan_ms_low": np.stack(totals)}
+
+
+def regressed(table: NDArray[np.float64], *, full_scale: bool) -> float:
+    """Injection gain from the covariance of P, M~_b and P_L,b; 0 for a PAN without contrast."""
+    above = table[0, 1] if full_scale else table[2, 1]
+    below = table[0, 2] if full_scale else table[2, 2]
+    return float(above / below) if abs(below) > 1e-9 * table[0, 0] > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MtfGlpRegressed:
+    """MTF-GLP whose gains are regressions.
 
     Parameters
     ----------
-    gains : tuple of float
-        Injection gains.
-    mtf : tuple of float
-        MTF gains at Nyquist that shape the low-pass of each band.
-    halo : int
-        PAN pixels of context.
+    spec : ModelSpec
+        Facts about the method.
+    full_scale : bool
+        ``cov(M~_b, P) / cov(P_L,b, P)`` instead of ``cov(M~_b, P_L,b) / var(P_L,b)``.
     """
 
-    gains: tuple[float, ...]
-    mtf: tuple[float, ...]
-    halo: int
+    spec: ModelSpec
+    full_scale: bool
 
-    def __call__(self, chip: Chip) -> NDArray[np.float32]:
-        """Fuse one chip."""
-        fused = chip.up()
-        pan = chip.guide()[0]
-        kind = fused.dtype.type
-        low = chip.glp(self.mtf)
-        same = len(set(self.mtf)) == 1
-        detail = pan - low[0]
-        scratch = np.empty_like(detail)
-        for band, plane in enumerate(fused):
-            if not same and band:
-                np.subtract(pan, low[band], out=detail)
-            np.multiply(detail, kind(self.gains[band]), out=scratch)
-            plane += scratch
-        return fused
+    def measure_halo(self, facts: SceneFacts) -> int:
+        """PAN pixels around a chip that :meth:`measure` reads."""
+        return glp_halo(facts.alignment.ratio, facts.ms_gains)
+
+    def measure(self, chip: Chip, facts: SceneFacts) -> Moments | None:
+        """Cross products of P, M~_b and P_L,b."""
+        return pan_ms_low(chip, facts)
+
+    def finish(self, moments: Moments | None, facts: SceneFacts) -> GlpFuser:
+        """Solve the regressions."""
+        assert moments is not None
+        tables = [covariance(total) for total in moments["pan_ms_low"]]
+        gains = tuple(regressed(table, full_scale=self.full_scale) for table in tables)
+        return GlpFuser.of(gains, facts)
 
 
 @dataclass(frozen=True, slots=True)
-class MtfGlpFs:
-    """MTF-GLP with full-scale (FS) regression-based injection.
+class MtfGlp:
+    """MTF-GLP with the PAN matched to each band.
 
-    Source: Vivone, Restaino, Chanussot, IEEE TIP 27(7), 2018, doi 10.1109/TIP.2018.2819501.
+    Source: Aiazzi et al., PE&RS 72(5), 2006; matching of the 2021 toolbox edition.
     """
 
     mode: str = "default"
     spec = ModelSpec(
-        "mtf-glp-fs",
+        "mtf-glp",
         "classical",
-        "Vivone, Restaino, Chanussot, IEEE TIP 27(7), 2018",
-        "MTF-matched multiresolution detail, gains regressed at full scale",
+        "Aiazzi et al., PE&RS 72(5), 2006",
+        "MTF-matched multiresolution detail of a PAN matched to each band",
         bands=(1, None),
     )
 
@@ -77,29 +120,30 @@ class MtfGlpFs:
         return glp_halo(facts.alignment.ratio, facts.ms_gains)
 
     def measure(self, chip: Chip, facts: SceneFacts) -> Moments | None:
-        """Cross products of M~_b, P and P_L,b."""
-        pan = chip.guide()[0]
-        low = chip.glp(facts.ms_gains)
-        totals = [gram([pan, plane, low[band]], chip.valid) for band, plane in enumerate(chip.up())]
-        return {"pan_ms_low": np.stack(totals)}
+        """Sums and squares of P, its Gaussian low-pass, and M~."""
+        return {"matched": quick_gram([chip.guide()[0], gauss(chip), *chip.up()], chip.valid)}
 
     def finish(self, moments: Moments | None, facts: SceneFacts) -> GlpFuser:
-        """Gains ``cov(M~_b, P) / cov(P_L,b, P)``."""
+        """Match by the deviation of the low-pass PAN; keep the level that the filters lose."""
         assert moments is not None
-        gains = []
-        for total in moments["pan_ms_low"]:
-            count = total[0, 0]
-            with_ms = total[1, 2] - total[0, 1] * total[0, 2] / count
-            with_low = total[1, 3] - total[0, 1] * total[0, 3] / count
-            spread = total[1, 1] - total[0, 1] ** 2 / count
-            # A PAN without any contrast has no detail to inject.
-            gains.append(float(with_ms / with_low) if abs(with_low) > 1e-9 * spread > 0 else 0.0)
-        halo = glp_halo(facts.alignment.ratio, facts.ms_gains)
-        return GlpFuser(tuple(gains), facts.ms_gains, halo)
+        scale, shift = match(moments["matched"], spread_of=1, first=2)
+        return GlpFuser.of(scale, facts, shift)
+
+
+@register_model("mtf-glp")
+def mtf_glp(mode: str = "default") -> MtfGlp:
+    """MTF-GLP with matched detail.
+
+    Parameters
+    ----------
+    mode : {"default", "reference"}
+        The formula is the same; the engine chooses grids and borders.
+    """
+    return MtfGlp(mode)
 
 
 @register_model("mtf-glp-fs")
-def mtf_glp_fs(mode: str = "default") -> MtfGlpFs:
+def mtf_glp_fs(mode: str = "default") -> MtfGlpRegressed:
     """MTF-GLP with full-scale gains.
 
     Parameters
@@ -107,4 +151,42 @@ def mtf_glp_fs(mode: str = "default") -> MtfGlpFs:
     mode : {"default", "reference"}
         The formula is the same; the engine chooses grids and borders.
     """
-    return MtfGlpFs(mode)
+    spec = ModelSpec(
+        "mtf-glp-fs",
+        "classical",
+        "Vivone, Restaino, Chanussot, IEEE TIP 27(7), 2018",
+        "MTF-matched multiresolution detail, gains regressed at full scale",
+        bands=(1, None),
+    )
+    return MtfGlpRegressed(spec, full_scale=True)
+
+
+@register_model("mtf-glp-cbd")
+def mtf_glp_cbd(mode: str = "default", window: int | None = None) -> FusionModel:
+    """MTF-GLP with context-based decision: gains regressed, over the scene or in a window.
+
+    Parameters
+    ----------
+    mode : {"default", "reference"}
+        The formula is the same; the engine chooses grids and borders.
+    window : int, optional
+        Side of a sliding window in PAN pixels (odd; 55 in the 2015 toolbox); None regresses once
+        over the whole scene.
+
+    Raises
+    ------
+    OptionError
+        `window` is even or below 3.
+    """
+    spec = ModelSpec(
+        "mtf-glp-cbd",
+        "classical",
+        "Alparone et al., IEEE TGRS 45(10), 2007",
+        "MTF-matched multiresolution detail, gains regressed over the scene or in a window",
+        bands=(1, None),
+    )
+    if window is None:
+        return MtfGlpRegressed(spec, full_scale=False)
+    from pansharp.models.classical.local import MtfGlpLocal
+
+    return MtfGlpLocal(spec, window, mode)

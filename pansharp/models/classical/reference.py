@@ -73,11 +73,60 @@ class ToolboxChip:
         low = filters.atrous_lp(self.pan[0], self.ratio)
         return np.asarray(filters.decimate(low, self.ratio), dtype=np.float64)
 
-    def glp(self, gains: tuple[float, ...], halo: int = 0) -> NDArray[np.floating]:
+    def gauss_at_ms(self, window: Window) -> NDArray[np.floating]:
+        """The toolbox's Gaussian low-pass of the PAN, decimated."""
+        low = filters.gauss_lp(self.pan[0], self.ratio)
+        return np.asarray(filters.decimate(low, self.ratio), dtype=np.float64)
+
+    def atrous(self) -> NDArray[np.floating]:
+        """B3-spline low-pass of the PAN."""
+        return filters.atrous_lp(self.pan[0], self.ratio)
+
+    def box(self, size: int) -> NDArray[np.floating]:
+        """Mean of the PAN over a square."""
+        return filters.box_lp(self.pan[0], size)
+
+    def glp_level(self, gains: tuple[float, ...], *, legacy: bool = False) -> NDArray[np.floating]:
+        """GLP low-pass of a constant 1."""
+        plain = self.pan
+        self.pan = np.ones_like(plain)
+        try:
+            return self.glp(gains, legacy=legacy)
+        finally:
+            self.pan = plain
+
+    def indusion_at_ms(self, window: Window) -> NDArray[np.floating]:
+        """PAN low-passed and halved by the 9-tap filter."""
+        return filters.indusion_lp(self.pan[0], self.ratio)
+
+    def indusion(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """MS and low-resolution PAN interpolated by the 7-tap filter, circular."""
+        low = self.indusion_at_ms(self.own_ms())
+        return filters.interp7(self.ms, self.ratio), filters.interp7(low, self.ratio)
+
+    def local_mean(self, planes: NDArray[np.floating], size: int) -> NDArray[np.floating]:
+        """Means over a window that is cropped at the borders."""
+        from scipy.ndimage import uniform_filter
+
+        def window_sum(image: NDArray[np.floating]) -> NDArray[np.floating]:
+            padded = np.pad(image, size // 2)
+            inner = slice(size // 2, -(size // 2))
+            return np.asarray(uniform_filter(padded, size, mode="constant")[inner, inner])
+
+        share = window_sum(np.ones(planes.shape[1:]))
+        return np.stack([window_sum(plane) / share for plane in planes])
+
+    def cycle(self, images: NDArray[np.floating], halo: int) -> NDArray[np.floating]:
+        """Bicubic shrink and enlargement."""
+        return filters.imresize(filters.imresize(images, 1.0 / self.ratio), self.ratio)
+
+    def glp(
+        self, gains: tuple[float, ...], halo: int = 0, *, legacy: bool = False
+    ) -> NDArray[np.floating]:
         """GLP low-pass of each band."""
         planes = {}
         for gain in set(gains):
-            kernel = filters.mtf_kernel_from_gain(gain, self.ratio)
+            kernel = filters.mtf_kernel_from_gain(gain, self.ratio, legacy=legacy)
             low = filters.decimate(filters.correlate_replicate(self.pan[0], kernel), self.ratio)
             planes[gain] = filters.interp23(low, self.ratio)
         return np.stack([planes[g] for g in gains])

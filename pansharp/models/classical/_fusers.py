@@ -1,0 +1,187 @@
+"""The three shapes that nearly all classical products have, as fusers.
+
+Substitution: one detail image for all bands. Detail: PAN minus a low-pass of it, scaled per band.
+Modulation: the band times PAN over its low-pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pansharp.chips import Chip
+    from pansharp.models.classical._lowpass import Lowpass
+
+__all__ = ["EPS", "FLOOR", "DetailFuser", "ModulationFuser", "SubstitutionFuser", "weighted_sum"]
+
+#: What the toolbox adds to denominators.
+EPS = float(np.finfo(np.float64).eps)
+#: Smallest denominator of a quotient in default mode, as a share of its scene mean: below it the
+#: detail is added as in a pixel of that brightness, instead of growing without bound.
+FLOOR = 0.02
+
+
+def weighted_sum(planes: NDArray[np.float32], weights: tuple[float, ...]) -> NDArray[np.float32]:
+    """``sum_k w_k planes_k`` of (band, y, x) planes, band after band: the same bits in any tile."""
+    kind = planes.dtype.type
+    total: NDArray[np.float32] = planes[0] * kind(weights[0])
+    scratch = np.empty_like(total)
+    for plane, weight in zip(planes[1:], weights[1:], strict=True):
+        np.multiply(plane, kind(weight), out=scratch)
+        total += scratch
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class SubstitutionFuser:
+    """``y_b = M~_b + g_b (a P - offset - sum_k w_k M~_k)``.
+
+    Parameters
+    ----------
+    weights, gains : tuple of float
+        Intensity weights and injection gains, one a band.
+    offset : float
+        Brings the injected detail to mean 0.
+    pan_gain : float
+        Match of the PAN to the intensity.
+    """
+
+    weights: tuple[float, ...]
+    gains: tuple[float, ...]
+    offset: float
+    pan_gain: float = 1.0
+    halo = 0
+
+    def __call__(self, chip: Chip) -> NDArray[np.float32]:
+        """Fuse one chip."""
+        fused = chip.up()
+        kind = fused.dtype.type
+        pan = chip.guide()[0]
+        if self.pan_gain != 1.0:
+            pan = pan * kind(self.pan_gain)
+        detail = pan - kind(self.offset)
+        scratch = np.empty_like(detail)
+        for plane, weight in zip(fused, self.weights, strict=True):
+            np.multiply(plane, kind(weight), out=scratch)
+            detail -= scratch
+        for plane, gain in zip(fused, self.gains, strict=True):
+            np.multiply(detail, kind(gain), out=scratch)
+            plane += scratch
+        return fused
+
+
+@dataclass(frozen=True, slots=True)
+class DetailFuser:
+    """``y_b = M~_b + g_b (P - low_b) + offset_b (1 - low(1))``.
+
+    Parameters
+    ----------
+    lowpass : Lowpass
+        Makes the low-pass PAN, of all bands or of each.
+    gains : tuple of float
+        Injection gains.
+    halo : int
+        PAN pixels of context.
+    offsets : tuple of float
+        Constant that went through the low-pass with the PAN; empty for none.
+    """
+
+    lowpass: Lowpass
+    gains: tuple[float, ...]
+    halo: int
+    offsets: tuple[float, ...] = ()
+
+    def __call__(self, chip: Chip) -> NDArray[np.float32]:
+        """Fuse one chip."""
+        fused = chip.up()
+        pan = chip.guide()[0]
+        kind = fused.dtype.type
+        low = self.lowpass.planes(chip)
+        detail = pan - low[0]
+        level = self.lowpass.level(chip) if self.offsets else None
+        scratch = np.empty_like(detail)
+        for band, plane in enumerate(fused):
+            if band and not self.lowpass.shared:
+                np.subtract(pan, low[band], out=detail)
+            np.multiply(detail, kind(self.gains[band]), out=scratch)
+            plane += scratch
+            if level is not None:
+                plane += kind(self.offsets[band]) * (kind(1.0) - level[band])
+        return fused
+
+
+@dataclass(frozen=True, slots=True)
+class ModulationFuser:
+    """``y_b = (M~_b - h_b) (a_b P + c_b) / (a_b low_b + d_b) + h_b``.
+
+    In default mode both sides of the quotient are scaled so that the denominator has mean 1, and
+    the product is ``(M~_b - h_b) (1 + (num - den) / max(den, 0.02)) + h_b``: the same wherever the
+    denominator is sound, and bounded where it is not.
+
+    Parameters
+    ----------
+    lowpass : Lowpass
+        Makes the low-pass PAN.
+    scale, above, below : tuple of float
+        a, c and d of each band.
+    halo : int
+        PAN pixels of context.
+    filtered : bool
+        Whether d went through the low-pass with the PAN.
+    haze : tuple of float
+        h of each band; empty for none.
+    mode : {"default", "reference"}
+        ``reference`` adds eps to the denominator as the toolbox does.
+    """
+
+    lowpass: Lowpass
+    scale: tuple[float, ...]
+    above: tuple[float, ...]
+    below: tuple[float, ...]
+    halo: int
+    filtered: bool = False
+    haze: tuple[float, ...] = ()
+    mode: str = "default"
+
+    def __call__(self, chip: Chip) -> NDArray[np.float32]:
+        """Fuse one chip."""
+        fused = chip.up()
+        pan = chip.guide()[0]
+        kind = fused.dtype.type
+        low = self.lowpass.planes(chip)
+        level = self.lowpass.level(chip) if self.filtered else None
+        for band, plane in enumerate(fused):
+            scale = kind(self.scale[band])
+            num = pan * scale + kind(self.above[band])
+            den = low[0 if self.lowpass.shared else band] * scale
+            den += kind(self.below[band]) * (kind(1.0) if level is None else level[band])
+            if self.haze:
+                plane -= kind(self.haze[band])
+            plane *= quotient(num, den, self.mode)
+            if self.haze:
+                plane += kind(self.haze[band])
+        return fused
+
+
+def quotient(num: NDArray[np.float32], den: NDArray[np.float32], mode: str) -> NDArray[np.float32]:
+    """``num / den`` for a denominator of mean 1, bounded in default mode (in place).
+
+    Parameters
+    ----------
+    num, den : ndarray, shape (y, x)
+        Overwritten.
+    mode : {"default", "reference"}
+        See :class:`ModulationFuser`.
+    """
+    if mode == "reference":
+        return np.asarray(num / (den + EPS))
+    num -= den
+    np.maximum(den, den.dtype.type(FLOOR), out=den)
+    num /= den
+    num += num.dtype.type(1.0)
+    return num
