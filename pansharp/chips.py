@@ -192,7 +192,11 @@ class Chip:
     def indusion_at_ms(self, ms_window: Window) -> NDArray[np.float32]:
         """PAN low-passed by the 9-tap wavelet at MS pixel centres, (y, x) float32."""
         kernel = wavelet_down(self.alignment.ratio)
-        plane: NDArray[np.float32] = self.down(kernel, ms_window, self.pan[:1])[0]
+        at = Alignment(_halved(self.alignment.y), _halved(self.alignment.x))
+        start = self.window.expand(self.halo)
+        plane: NDArray[np.float32] = sample(
+            self.pan[:1], (start.row, start.col), ms_window, at, "down", kernel
+        )[0]
         return plane
 
     def indusion(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -299,17 +303,44 @@ class Chip:
         """MS-to-MS matrices of one axis: interpolate + shrink, and the same blurred."""
         same = AxisMap(1.0, 0.0)
         wide = input_range(same, "down", blur, start, stop)
-        fine = input_range(axis, "down", shrink, *wide)
+        at = _shrunk(axis)
+        fine = input_range(at, "down", shrink, *wide)
         first = (self.ms_window.row, self.ms_window.col)[side]
         held = (first, first + self.ms.shape[1 + side])
         up = axis_matrix(axis, "up", UP, fine, held, border="edge")
-        both = axis_matrix(axis, "down", shrink, wide, fine) @ up
+        both = axis_matrix(at, "down", shrink, wide, fine) @ up
         blurred = axis_matrix(same, "down", blur, (start, stop), wide) @ both
         return both[start - wide[0] : stop - wide[0]], blurred
 
     def grown(self, margin: int) -> Chip:
         """The same pixels seen as a chip of a window that is larger by `margin`."""
         return replace(self, window=self.window.expand(margin), halo=self.halo - margin, valid=None)
+
+
+def _shrunk(axis: AxisMap) -> AxisMap:
+    """Where BDSD shrinks the interpolated MS: at the MS pixels, or as the toolbox on its grid.
+
+    The toolbox's cubic shrink aligns corners and its interpolator does not, so on its own grid it
+    samples half a PAN pixel before the MS centres. Published figures contain that.
+    """
+    return AxisMap(axis.scale, axis.offset - 0.5) if _is_toolbox(axis) else axis
+
+
+def _halved(axis: AxisMap) -> AxisMap:
+    """Where Indusion halves the PAN: at the MS pixels, or as the toolbox on its grid.
+
+    The toolbox keeps odd samples first and even ones after, so it ends on ratio * i + 1, and takes
+    that for the MS pixel at ratio * i + ratio / 2.
+    """
+    if not _is_toolbox(axis):
+        return axis
+    return AxisMap(axis.scale, axis.offset + 1.0 - round(axis.scale) // 2)
+
+
+def _is_toolbox(axis: AxisMap) -> bool:
+    """Whether MS pixel i lies on PAN pixel ratio * i + ratio / 2, whatever was cut off before."""
+    whole = round(axis.scale)
+    return axis.scale == whole and whole % 2 == 0 and (axis.offset - whole // 2) % whole == 0
 
 
 def read_chip(scene: Scene, window: Window, halo: int) -> Chip:

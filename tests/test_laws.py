@@ -177,22 +177,15 @@ def _calm(shape: tuple[int, int], bands: int) -> tuple[np.ndarray, np.ndarray]:
     return truth.mean(axis=0), ms
 
 
-@pytest.mark.parametrize("name", ["exp", "brovey", "gsa", "mtf-glp-fs"])
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"tv"}))
 def test_default_and_reference_agree_where_borders_do_not_matter(name: str) -> None:
     pan, ms = _calm((64, 72), 4)
     ours = fuse_arrays(pan, ms, name)
     theirs = fuse_arrays(pan, ms, name, mode="reference", dtype="float64")
-    assert np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max()
+    # The haze of HPM-H comes from a histogram, and its quotient magnifies that.
+    slack = 2e-4 if name == "mtf-glp-hpm-h" else 1e-4
+    assert np.abs(ours - theirs).max() <= slack * np.abs(theirs).max()
     assert np.abs(theirs - fuse_arrays(pan, ms, "exp")).max() > 20 or name == "exp"
-
-
-def test_bdsd_differs_from_the_reference_by_its_sampling_of_the_shrink() -> None:
-    """The toolbox shrinks M~ half a PAN pixel off the MS centres; the default does not."""
-    pan, ms = _calm((64, 72), 4)
-    ours = fuse_arrays(pan, ms, "bdsd-pc")
-    theirs = fuse_arrays(pan, ms, "bdsd-pc", mode="reference", dtype="float64")
-    detail = np.abs(theirs - fuse_arrays(pan, ms, "exp")).mean()
-    assert np.abs(ours - theirs).mean() < 0.5 * detail
 
 
 @pytest.mark.parametrize("name", ["exp", "brovey", "gsa", "mtf-glp-fs"])

@@ -57,9 +57,9 @@ class IndusionFuser:
 class Indusion:
     """Fusion by the induction scaling technique.
 
-    Source: Khan, Chanussot, Condat, Montanvert, IEEE GRSL 5(1), 2008. In default mode the
-    low-resolution PAN is taken at the centres of the MS pixels; the reference takes it one PAN
-    pixel up and left of them. Between powers of two the wavelet is stretched.
+    Source: Khan, Chanussot, Condat, Montanvert, IEEE GRSL 5(1), 2008. The
+    low-resolution PAN is taken at the centres of the MS pixels; on its own grid the toolbox takes
+    it one PAN pixel up and left of them. Between powers of two the wavelet is stretched.
     """
 
     mode: str = "default"
@@ -99,6 +99,6 @@ def indusion(mode: str = "default") -> Indusion:
     Parameters
     ----------
     mode : {"default", "reference"}
-        See :class:`Indusion` for where the two differ.
+        The formula is the same; the engine chooses grids and borders.
     """
     return Indusion(mode)
