@@ -270,9 +270,7 @@ def write_h5(tmp_path: Path) -> WriteSet:
     """
     h5py = pytest.importorskip("h5py")
 
-    def write(
-        name: str, images: Research, *, reference: bool = True, **changed: object
-    ) -> Path:
+    def write(name: str, images: Research, *, reference: bool = True, **changed: object) -> Path:
         path = tmp_path / name
         with h5py.File(path, "w") as file:
             for key, data in (images._asdict() | changed).items():
@@ -292,9 +290,7 @@ def write_mat(tmp_path: Path) -> WriteSet:
     """
     keys = {"gt": "I_GT", "ms": "I_MS_LR", "lms": "I_MS", "pan": "I_PAN"}
 
-    def write(
-        name: str, images: Research, *, reference: bool = True, **changed: object
-    ) -> Path:
+    def write(name: str, images: Research, *, reference: bool = True, **changed: object) -> Path:
         path = tmp_path / name
         planes = {keys[k]: np.moveaxis(v[0], 0, -1) for k, v in images._asdict().items()}
         planes["I_PAN"] = planes["I_PAN"][..., 0]

@@ -150,7 +150,9 @@ def test_what_is_wrong_is_told(make_research: Any, write_h5: Any, write_mat: Any
     )
     assert "no whole ratio" in _message(write_h5("pan.h5", images, pan=images.pan[..., :60, :60]))
     assert "4 x 64 x 64" in _message(write_h5("gt.h5", images, gt=images.gt[:, :3]))
-    assert "2 items of 'ms' and 1 of 'pan'" in _message(write_h5("n.h5", images, pan=images.pan[:1]))
+    assert "2 items of 'ms' and 1 of 'pan'" in _message(
+        write_h5("n.h5", images, pan=images.pan[:1])
+    )
     assert "'pan' of" in _message(write_h5("rgb.h5", images, pan=images.gt[:, :3]))
     assert "needs bands" in _message(write_h5("flat.h5", images, ms=images.ms[0, 0]))
     holes = images.ms.copy()
@@ -163,7 +165,10 @@ def test_the_kind_of_error(make_research: Any, write_h5: Any) -> None:
     images = make_research()
     with pytest.raises(BandMismatchError):
         open_patches(write_h5("rgb.h5", images, pan=images.gt))
-    with open_patches(write_h5("a.h5", images)) as items, pytest.raises(OptionError, match="0 to 0"):
+    with (
+        open_patches(write_h5("a.h5", images)) as items,
+        pytest.raises(OptionError, match="0 to 0"),
+    ):
         _ = items[1]
     with pytest.raises(ReaderError, match="does not exist"):
         open_patches("absent.h5")
