@@ -220,7 +220,9 @@ def true_grids(
         scores["d_lambda"] = d_lambda(image, ms, ratio=ratio, variant="paper")
         scores["d_s"] = d_s(image, ms, pan, ratio=ratio, variant="paper")
         return _products(scores), []
-    kept: dict[str, float] = {key: scores[key] for key in scores if key in ("d_lambda_k", "rmse_to_ms")}
+    kept: dict[str, float] = {
+        key: scores[key] for key in scores if key in ("d_lambda_k", "rmse_to_ms")
+    }
     names = " and ".join(sorted({name for name in variants if name != "toolbox"}))
     return kept, [f"D_lambda, D_s, QNR and HQNR left out: variant {names} needs the toolbox's grid"]
 
