@@ -111,16 +111,21 @@ def benchmark(
     journal = Journal(None if folder is None else folder / _JOURNAL)
     from pansharp import __version__
 
-    rows = run_jobs(jobs, journal, progress=progress)
     common = {
         "conventions": rules.name,
         "bits": rules.bits,
         "mode": mode.lower(),
         "pansharp": __version__,
     }
-    result = Benchmark(tuple({**row, **common} for row in rows), rules, mode.lower(), folder)
-    if folder is not None:
-        result.write(folder)
+    rows: list[dict[str, Any]] = []
+    try:
+        for part in run_jobs(jobs, journal, progress=progress):
+            rows += [{**row, **common} for row in part]
+    finally:
+        # An interrupted run leaves the tables of what it has done.
+        result = Benchmark(tuple(rows), rules, mode.lower(), folder)
+        if folder is not None and rows:
+            result.write(folder)
     return result
 
 

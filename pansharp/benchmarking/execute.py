@@ -352,6 +352,9 @@ class _Work:
         facts: SceneFacts = outcome.facts
         rules = self.job.conventions
         rows, cols = outcome.shift_applied
+        # A classical method beside networks is given what was measured for all.
+        measured = self.job.budget is not None and protocol != "reference" and not self.network
+        origin = self.registered.facts if measured else facts
         return {
             "scene": self.job.scene.name,
             "method": self.job.method,
@@ -365,7 +368,7 @@ class _Work:
             "sensor": outcome.scene.sensor.name if outcome.scene.sensor else "",
             "ratio": round(self.opened.scene.ratio, 6),
             "ms_gains": " ".join(f"{gain:g}" for gain in facts.ms_gains),
-            "gains_source": str(facts.extra.get("gains_source", "assumed")),
+            "gains_source": str(origin.extra.get("gains_source", "assumed")),
             "shift_rows": rows,
             "shift_cols": cols,
             "data_range": data_range(outcome.scene, rules),

@@ -16,7 +16,7 @@ from pansharp.benchmarking.job import digests_of
 from pansharp.errors import PansharpError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pansharp.benchmarking.job import Job
     from pansharp.benchmarking.journal import Journal
@@ -32,7 +32,7 @@ def run_jobs(
     journal: Journal,
     *,
     progress: Callable[[float, float, str], None] | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[list[dict[str, Any]]]:
     """Do all jobs that the journal does not have.
 
     Parameters
@@ -44,12 +44,11 @@ def run_jobs(
     progress : callable, optional
         Called with (done, total, label).
 
-    Returns
-    -------
+    Yields
+    ------
     list of dict
-        Rows of all jobs, in their order.
+        Rows of one job, in the order of the jobs.
     """
-    rows: list[dict[str, Any]] = []
     known: dict[str, list[dict[str, object]] | str] = {}
     for done, job in enumerate(jobs):
         if progress:
@@ -60,7 +59,7 @@ def run_jobs(
             known[home] = _digests(job)
         found = known[home]
         if isinstance(found, str):
-            rows += [failed_row(job, protocol, found) for protocol in job.protocols]
+            yield [failed_row(job, protocol, found) for protocol in job.protocols]
             continue
         key = job.key(found)
         ready = journal.get(key)
@@ -68,10 +67,9 @@ def run_jobs(
             ready = _run(job)
             journal.add(key, ready)
         # The same files may have had another name before.
-        rows += [{**row, "scene": job.scene.name} for row in ready]
+        yield [{**row, "scene": job.scene.name} for row in ready]
     if progress:
         progress(len(jobs), len(jobs), "benchmark")
-    return rows
 
 
 def _digests(job: Job) -> list[dict[str, object]] | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ __all__ = ["Opened", "SceneRef", "find_scenes"]
 
 #: Folders below a folder that are looked into.
 _DEPTH = 3
+#: Names that say nothing without their folder.
+_BARE = re.compile(r"(pan|ms|msi|hsi)[_-]?\d*", re.IGNORECASE)
 #: Options of `open_scene` that research sets take too.
 _FOR_SETS = ("sensor", "nodata", "ratio")
 
@@ -117,7 +120,7 @@ def find_scenes(paths: Sequence[str], options: dict[str, Any]) -> list[SceneRef]
             f"--{files[0]} names the files of one scene; give either that or SCENE arguments"
         )
     if files:
-        return [SceneRef(_name_of(options[files[0]]), options=options)]
+        return list(_unique([SceneRef(_name_of(options[files[0]]), options=options)]))
     found: list[SceneRef] = []
     for path in paths:
         if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
@@ -143,10 +146,13 @@ def _expand(path: str, options: dict[str, Any], depth: int) -> list[SceneRef]:
     for child in children:
         if child.is_file() and is_container(str(child)):
             found += _set(str(child), options)
-    if not found and depth < _DEPTH:
+    if depth < _DEPTH:
         for child in children:
             if child.is_dir() and not child.name.startswith("."):
-                found += _expand(str(child), options, depth + 1)
+                # Halves in two component folders are found from above, and must not come twice.
+                found += [
+                    ref for ref in _expand(str(child), options, depth + 1) if ref not in found
+                ]
     if not found and depth == 0:
         # Says what was looked for.
         open_scene(path, **options)
@@ -194,8 +200,7 @@ def _unique(found: Sequence[SceneRef]) -> Iterator[SceneRef]:
     taken: set[str] = set()
     for ref in found:
         name = ref.name
-        # 'pan' and 'pan_1' say nothing without their folder.
-        if names.count(name) > 1 or name.lower() in ("pan", "ms"):
+        if names.count(name) > 1 or _BARE.fullmatch(name):
             given = ref.path or ref.options.get("pan") or ref.options.get("msi") or ""
             folder = Path(str(given)).resolve().parent.name
             name = f"{folder}_{name}" if folder else name

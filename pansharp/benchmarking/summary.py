@@ -90,7 +90,7 @@ class Line:
     method : str
         Name.
     n, of : int
-        Scenes with scores, and scenes that it was tried on.
+        Scenes with scores, and scenes that any method has scores on.
     cells : dict
         Index to its cell.
     seconds, peak_mib : float
@@ -181,8 +181,8 @@ def summarize(rows: Iterable[dict[str, Any]]) -> list[Table]:
     Returns
     -------
     list of Table
-        Only methods that have scores on every scene of the table are ranked: a mean over other
-        scenes cannot be compared.
+        Only methods that have scores on every scene that any method has are ranked: a mean over
+        other scenes cannot be compared.
     """
     listed = list(rows)
     tables = []
@@ -195,7 +195,8 @@ def summarize(rows: Iterable[dict[str, Any]]) -> list[Table]:
 
 def _table(protocol: str, rows: Sequence[dict[str, Any]]) -> Table:
     done = [row for row in rows if row["status"] == "ok"]
-    scenes = {row["scene"] for row in rows}
+    # A scene that no method could do says nothing of the methods.
+    scenes = {row["scene"] for row in done}
     methods = list(dict.fromkeys(row["method"] for row in rows))
     indices = tuple(name for name, *_ in INDICES if any(name in row for row in done))
     cells: dict[str, dict[str, Cell]] = {method: {} for method in methods}
@@ -224,7 +225,7 @@ def _table(protocol: str, rows: Sequence[dict[str, Any]]) -> Table:
                 Line(
                     method,
                     len(own),
-                    sum(row["method"] == method for row in rows),
+                    len(scenes),
                     cells[method],
                     statistics.fmean(row["seconds"] for row in own),
                     max(row["peak_mib"] for row in own),
@@ -260,7 +261,7 @@ def _rules(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _rule(row: dict[str, Any]) -> str:
-    parts = [f"ratio {row['ratio']:g}", f"MS gains {row['ms_gains']} ({row['gains_source']})"]
+    parts = [f"ratio {row['ratio']:.4g}", f"MS gains {row['ms_gains']} ({row['gains_source']})"]
     if row.get("degradation"):
         parts.append(str(row["degradation"]))
     if row.get("cut") is not None:
@@ -279,6 +280,6 @@ def _rule(row: dict[str, Any]) -> str:
             f"MS moved by {row['shift_rows']:+.2f}, {row['shift_cols']:+.2f} PAN pixels "
             "(rows, columns)"
         )
-    if row.get("data_range") and row["protocol"] != "full":
+    if "psnr" in row:
         parts.append(f"largest value {row['data_range']:g}")
     return "; ".join(parts)
