@@ -27,7 +27,7 @@ __all__ = ["Opened", "SceneRef", "find_scenes"]
 #: Folders below a folder that are looked into.
 _DEPTH = 3
 #: Names that say nothing without their folder.
-_BARE = re.compile(r"(pan|ms|msi|hsi)[_-]?\d*", re.IGNORECASE)
+_BARE = re.compile(r"(?:pan|ms|msi|hsi)([_-]?\d*)", re.IGNORECASE)
 #: Options of `open_scene` that research sets take too.
 _FOR_SETS = ("sensor", "nodata", "ratio")
 
@@ -200,10 +200,13 @@ def _unique(found: Sequence[SceneRef]) -> Iterator[SceneRef]:
     taken: set[str] = set()
     for ref in found:
         name = ref.name
-        if names.count(name) > 1 or _BARE.fullmatch(name):
+        bare = _BARE.fullmatch(name)
+        if names.count(name) > 1 or bare:
             given = ref.path or ref.options.get("pan") or ref.options.get("msi") or ""
             folder = Path(str(given)).resolve().parent.name
-            name = f"{folder}_{name}" if folder else name
+            # pan.tif in the folder north is the scene north.
+            name = (folder + bare.group(1)) if bare else f"{folder}_{name}"
+            name = name or ref.name
         number, plain = 2, name
         while name in taken:
             name, number = f"{plain}_{number}", number + 1

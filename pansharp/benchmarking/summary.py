@@ -261,7 +261,9 @@ def _rules(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _rule(row: dict[str, Any]) -> str:
-    parts = [f"ratio {row['ratio']:.4g}", f"MS gains {row['ms_gains']} ({row['gains_source']})"]
+    gains = str(row["ms_gains"]).split()
+    shown = " ".join(gains) if len(set(gains)) > 1 else f"{gains[0]} in all bands"
+    parts = [f"ratio {row['ratio']:.4g}", f"MS gains {shown} ({row['gains_source']})"]
     if row.get("degradation"):
         parts.append(str(row["degradation"]))
     if row.get("cut") is not None:

@@ -22,15 +22,15 @@ def test_folders_sets_and_files(
     path = write_h5("all/test_qb.h5", images)
     assert path.parent == tmp_path / "all"
     found = find_scenes([str(tmp_path / "all")], {"sensor": "worldview3"})
-    names = ["test_qb_0", "test_qb_1", "north_pan", "south_pan"]
+    names = ["test_qb_0", "test_qb_1", "north", "south"]
     assert [ref.name for ref in found] == names
     opened = found[3].open()
     assert opened.scene.sensor.name == "worldview3"
     assert opened.scene.files["pan"] == (str(second.pan),)
     assert opened.reference is None
     assert [r.name for r in find_scenes([str(first.pan), str(second.ms)], {})] == [
-        "north_pan",
-        "south_ms",
+        "north",
+        "south",
     ]
 
 
@@ -58,7 +58,7 @@ def test_named_files(make_pair: Any) -> None:
 def test_same_names_are_told_apart(make_pair: Any) -> None:
     pair = make_pair()
     names = [ref.name for ref in find_scenes([str(pair.pan), str(pair.pan)], {})]
-    assert names == ["pair_pan", "pair_pan_2"]
+    assert names == ["pair", "pair_2"]
 
 
 def test_what_is_wrong_is_told(tmp_path: Path, make_research: Any, write_h5: Any) -> None:

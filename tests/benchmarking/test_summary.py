@@ -107,7 +107,7 @@ def test_the_rules_name_what_differs(row: Make) -> None:
     assert len(summarize(rows)[0].rules) == 1
     rows[1] |= {"gains_source": "assumed", "blocks": 8, "block_size": 16}
     first, second = summarize(rows)[0].rules
-    assert "MS gains 0.3 0.3 (table)" in first
+    assert "MS gains 0.3 0.35 (table)" in first
     assert "border cut 21" in first
     assert first.endswith("[s]")
     assert "(assumed)" in second

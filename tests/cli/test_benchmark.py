@@ -84,13 +84,22 @@ def test_a_real_pair(tmp_path: Path, shared_data: Path) -> None:
     assert "0.26 0.28 0.29 0.28 (table)" in (tmp_path / "out" / "results.md").read_text()
 
 
+def test_help_names_every_preset(tmp_path: Path) -> None:
+    from pansharp.benchmarking import list_conventions
+
+    ended = command("--help", folder=tmp_path)
+    assert ended.returncode == 0
+    words = ended.stdout.replace(",", " ").split()
+    assert set(list_conventions()) <= {word.rstrip(".") for word in words}
+
+
 def test_some_failures_leave_with_3(tmp_path: Path, make_pair: Any) -> None:
     pair = make_pair(shape=(224, 224))
     form = (pair.pan, "-m", "exp", "-m", "gdal-brovey", "-o", "out")
     ended = command(*form, folder=tmp_path)
     assert ended.returncode == 3
     assert ended.stderr.splitlines() == [
-        "failed: gdal-brovey on pair_pan (reduced): GDAL computes 'gdal-brovey' from the files: it "
+        "failed: gdal-brovey on pair (reduced): GDAL computes 'gdal-brovey' from the files: it "
         "cannot be run at reduced resolution"
     ]
 
