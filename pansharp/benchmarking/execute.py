@@ -20,9 +20,15 @@ from pansharp.benchmarking.score import (
     whole,
 )
 from pansharp.engine import default_workers, fuse_array, fuse_tiles
-from pansharp.errors import MetricError, ModelError, PansharpError, PansharpWarning
+from pansharp.errors import (
+    BandMismatchError,
+    MetricError,
+    ModelError,
+    PansharpError,
+    PansharpWarning,
+)
 from pansharp.models import is_network
-from pansharp.outcome import decide
+from pansharp.outcome import check_model, decide
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,13 +50,13 @@ __all__ = ["failed_row", "run_job"]
 _IN_MEMORY = 1_000_000
 
 
-def failed_row(job: Job, protocol: str, reason: str) -> Row:
+def failed_row(job: Job, protocol: str, reason: str, status: str = "failed") -> Row:
     """The row of a method that gave no scores on a scene."""
     return {
         "scene": job.scene.name,
         "method": job.method,
         "protocol": protocol,
-        "status": "failed",
+        "status": status,
         "reason": " ".join(reason.split()),
     }
 
@@ -66,7 +72,8 @@ def run_job(job: Job) -> list[Row]:
     Returns
     -------
     list of dict
-        One row a protocol; a protocol that failed has ``status`` ``failed`` and a ``reason``.
+        One row a protocol. ``status`` is ``ok``, ``failed``, or ``unfit`` where the method is not
+        made for the scene's bands or ratio; the latter two have a ``reason``.
     """
     rows = []
     work: _Work | None = None
@@ -75,7 +82,12 @@ def run_job(job: Job) -> list[Row]:
             warnings.simplefilter("always", PansharpWarning)
             try:
                 work = work or _Work(job)
-                row = work.row(protocol)
+                unfit = work.unfit
+                row = (
+                    work.row(protocol)
+                    if unfit is None
+                    else failed_row(job, protocol, unfit, "unfit")
+                )
             except PansharpError as problem:
                 row = failed_row(job, protocol, str(problem))
             except MemoryError:
@@ -101,6 +113,15 @@ class _Work:
     @cached_property
     def opened(self) -> Any:
         return self.job.scene.open()
+
+    @cached_property
+    def unfit(self) -> str | None:
+        """Why the method is not made for this scene, if it is not."""
+        try:
+            check_model(self.opened.scene, self.job.method)
+        except (BandMismatchError, ModelError) as problem:
+            return str(problem)
+        return None
 
     @property
     def network(self) -> bool:
@@ -236,9 +257,8 @@ class _Work:
     def _classical_blocks(self) -> tuple[Outcome, Meter, Trial, BlockScores]:
         from pansharp.adaptation.backproject import BackProjected
         from pansharp.adaptation.trial import Trial
-        from pansharp.outcome import Outcome, check_model
+        from pansharp.outcome import Outcome
 
-        check_model(self.opened.scene, self.job.method)
         found = self.registered
         trial = Trial(found.scene, found.facts, self.job.budget or 1)
         if not trial.score_count:
@@ -320,10 +340,9 @@ class _Work:
         """The method exactly as the toolbox computes it, circular borders included."""
         from pansharp.models import create_model
         from pansharp.models.classical.reference import fuse_reference
-        from pansharp.outcome import Outcome, check_model
+        from pansharp.outcome import Outcome
         from pansharp.registration import assumed_facts
 
-        check_model(scene, self.job.method)
         if grid_kind(scene) != "toolbox":
             raise ModelError(
                 f"--mode reference needs the toolbox's grid (power-of-two ratio, MS pixel 0 on PAN "

@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from pansharp.benchmarking.summary import INDICES, LABELS
-from pansharp.benchmarking.tables import failures, remarks, remarks_of
+from pansharp.benchmarking.tables import failures, remarks, remarks_of, skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -101,7 +101,7 @@ def _scenes(rows: Sequence[dict[str, Any]]) -> str:
 
 def html_text(tables: Sequence[Table], rows: Sequence[dict[str, Any]], head: Sequence[str]) -> str:
     """The whole page; it loads nothing from elsewhere."""
-    failed, notes = failures(rows), remarks(rows)
+    more = {"Failed": failures(rows), "Skipped": skipped(rows), "Notes": remarks(rows)}
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -109,8 +109,7 @@ def html_text(tables: Sequence[Table], rows: Sequence[dict[str, Any]], head: Seq
         _items(head),
         html_tables(tables),
         _scenes(rows),
-        f"<h2>Failed</h2>{_items(failed)}" if failed else "",
-        f"<h2>Notes</h2>{_items(notes)}" if notes else "",
+        *(f"<h2>{title}</h2>{_items(texts)}" for title, texts in more.items() if texts),
         "</body></html>\n",
     ]
     return "".join(parts)

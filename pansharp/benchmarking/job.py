@@ -49,6 +49,8 @@ class Job:
         among the methods: then every method is scored on the blocks that none of them saw.
     mode : {"default", "reference"}
         Arithmetic of the classical methods.
+    named : bool
+        Whether the user named the method; else one that is not made for the scene is skipped.
     """
 
     scene: SceneRef
@@ -57,6 +59,7 @@ class Job:
     protocols: tuple[str, ...]
     budget: int | None = None
     mode: str = "default"
+    named: bool = True
 
     @property
     def method(self) -> str:
@@ -78,6 +81,7 @@ class Job:
             protocols=tuple(values["protocols"]),
             budget=values["budget"],
             mode=values["mode"],
+            named=values["named"],
         )
 
     def key(self, digests: list[dict[str, object]]) -> str:
@@ -91,8 +95,9 @@ class Job:
         from pansharp import __version__
 
         parts = asdict(self)
-        # What a scene is called and where it lies changes no figure.
+        # What a scene is called, where it lies and who chose the method changes no figure.
         place = parts.pop("scene")
+        del parts["named"]
         named = {k: v for k, v in place["options"].items() if k not in ("pan", "ms", "hsi", "msi")}
         content = [__version__, digests, place["item"], named, parts]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]

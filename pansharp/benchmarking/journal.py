@@ -51,9 +51,9 @@ class Journal:
             os.truncate(path, len(text.encode()) - len(torn.encode()))
 
     def get(self, key: str) -> list[dict[str, Any]] | None:
-        """Rows of a job whose scores are all there; failed ones are tried again."""
+        """Rows of a job that is done for good; failed ones are tried again."""
         rows = self._rows.get(key)
-        if rows is None or any(row["status"] != "ok" for row in rows):
+        if rows is None or any(row["status"] == "failed" for row in rows):
             return None
         return rows
 

@@ -84,8 +84,17 @@ def make_plan(
         raise ModelError(f"'{other}' has no reference mode; drop --mode, or leave it out")
     refs = find_scenes(scenes, scene_options)
     budget = _budget(networks) if networks else None
+    named = bool(models)
     jobs = [
-        Job(ref, replace(one, overwrite=False), rules, protocols_of(ref, protocol), budget, mode)
+        Job(
+            ref,
+            replace(one, overwrite=False),
+            rules,
+            protocols_of(ref, protocol),
+            budget,
+            mode,
+            named,
+        )
         for ref in refs
         for one in chosen
     ]

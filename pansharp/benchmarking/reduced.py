@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["Level", "grid_kind", "reduce_scene"]
 
 #: MS pixels up to which a scene is degraded as a whole.
-_WHOLE = 1_000_000
+_WHOLE = 2**20
 #: Side of the windows that stand for a larger one, MS pixels.
-_SIDE = 512
+_SIDE = 256
 _RULES = (
     "toolbox: MS filtered by the MTF and decimated, PAN shrunk by antialiased bicubic",
     "true grids: MS filtered by the normalised MTF at true positions, PAN shrunk by antialiased "

@@ -18,6 +18,7 @@ from pansharp.benchmarking.tables import (
     markdown_text,
     preamble,
     remarks_of,
+    skipped,
     tex_text,
 )
 from pansharp.errors import WriteError
@@ -64,6 +65,11 @@ class Benchmark:
         """One line for each method that gave no scores on a scene."""
         return failures(self.rows)
 
+    @property
+    def skipped(self) -> list[str]:
+        """One line for each method, not asked for by name, that is not made for a scene."""
+        return skipped(self.rows)
+
     def to_frame(self) -> pd.DataFrame:
         """One row a scene, method and protocol, with the columns of ``results.csv``."""
         import pandas as pd
@@ -79,6 +85,7 @@ class Benchmark:
             "tables": {table.protocol: _table(table) for table in self.tables},
             "rows": [{key: _finite(value) for key, value in row.items()} for row in self.rows],
             "failures": self.failures,
+            "skipped": self.skipped,
         }
 
     def to_json(self, *, indent: int | None = 2) -> str:

@@ -67,9 +67,15 @@ def run_jobs(
             ready = _run(job)
             journal.add(key, ready)
         # The same files may have had another name before.
-        yield [{**row, "scene": job.scene.name} for row in ready]
+        yield [_told(row, job) for row in ready]
     if progress:
         progress(len(jobs), len(jobs), "benchmark")
+
+
+def _told(row: dict[str, Any], job: Job) -> dict[str, Any]:
+    if row["status"] == "unfit":
+        row = {**row, "status": "failed" if job.named else "skipped"}
+    return {**row, "scene": job.scene.name}
 
 
 def _digests(job: Job) -> list[dict[str, object]] | str:

@@ -23,6 +23,7 @@ __all__ = [
     "preamble",
     "remarks",
     "remarks_of",
+    "skipped",
     "tex_text",
 ]
 
@@ -82,8 +83,16 @@ def failures(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [
         f"{row['method']} on {row['scene']} ({row['protocol']}): {row['reason']}"
         for row in rows
-        if row["status"] != "ok"
+        if row["status"] == "failed"
     ]
+
+
+def skipped(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """One line for each method that is not made for a scene and was not asked for by name."""
+    found = {
+        (row["method"], row["scene"]): row["reason"] for row in rows if row["status"] == "skipped"
+    }
+    return [f"{method} on {scene}: {reason}" for (method, scene), reason in found.items()]
 
 
 def remarks(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -149,7 +158,8 @@ def markdown_text(
             row = [_pipe(line.method), str(line.n), *cells, *_tail(line)]
             lines.append(f"| {' | '.join(row)} |")
         lines.append("")
-    lines += _list("Failed", failures(rows)) + _list("Notes", remarks(rows))
+    lines += _list("Failed", failures(rows)) + _list("Skipped", skipped(rows))
+    lines += _list("Notes", remarks(rows))
     return "\n".join(lines).rstrip() + "\n"
 
 

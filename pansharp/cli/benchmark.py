@@ -93,7 +93,9 @@ def command(scenes: tuple[str, ...], as_json: bool, model: tuple[str, ...], **va
         click.echo(str(found))
         click.echo(str(found.output))
     if not found.tables:
-        raise PansharpError(f"no method gave scores on any scene; {found.failures[0]}")
+        raise PansharpError(
+            f"no method gave scores on any scene; {[*found.failures, *found.skipped][0]}"
+        )
     for line in found.failures:
         click.echo(f"failed: {line}", err=True)
     return _SOME_FAILED if found.failures else 0

@@ -311,3 +311,4 @@ def test_a_job_survives_json_and_its_key_tells_what_matters(make_pair: Any) -> N
         replace(job, mode="reference").key(digests),
     ]
     assert len({key, *others}) == 8
+    assert replace(job, named=False).key(digests) == key

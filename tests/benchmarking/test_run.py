@@ -111,6 +111,30 @@ def test_failed_jobs_are_tried_again(make_pair: Any, tmp_path: Path, counted: li
     assert not ps.benchmark(cut=2, **form).failures
 
 
+def test_methods_that_do_not_fit_are_skipped_unless_named(
+    make_pair: Any, tmp_path: Path, counted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pansharp.benchmarking import execute, plan
+    from pansharp.errors import BandMismatchError
+
+    def only_exp(scene: object, name: str) -> None:
+        if name != "exp":
+            raise BandMismatchError(f"model '{name}' needs 3 bands")
+
+    monkeypatch.setattr(execute, "check_model", only_exp)
+    monkeypatch.setattr(plan, "classical_methods", lambda: ["exp", "gsa"])
+    pair = make_pair(shape=(224, 224))
+    form = {"pan": pair.pan, "ms": pair.ms, "output": tmp_path / "o", "protocol": "full"}
+    found = ps.benchmark(**form)
+    assert [row["status"] for row in found.rows] == ["ok", "skipped"]
+    assert found.failures == []
+    assert found.skipped == ["gsa on pair: model 'gsa' needs 3 bands"]
+    assert "gsa on pair: model 'gsa' needs 3 bands" in (tmp_path / "o" / "results.md").read_text()
+    named = ps.benchmark(models=["exp", "gsa"], **form)
+    assert [row["status"] for row in named.rows] == ["ok", "failed"]
+    assert len(counted) == 2
+
+
 def test_a_child_that_dies_is_a_row(make_pair: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pair = make_pair()
     real = subprocess.run
