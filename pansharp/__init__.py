@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pansharp.benchmarking import benchmark
     from pansharp.evaluation import Report, evaluate
     from pansharp.models import create_model, list_models
     from pansharp.pipeline import fuse, fuse_arrays
@@ -23,6 +24,7 @@ __all__ = [
     "Report",
     "Scene",
     "__version__",
+    "benchmark",
     "create_model",
     "evaluate",
     "fuse",
@@ -38,6 +40,7 @@ __all__ = [
 _HOME = {
     "Report": "evaluation",
     "Scene": "scene",
+    "benchmark": "benchmarking",
     "create_model": "models",
     "evaluate": "evaluation",
     "fuse": "pipeline",

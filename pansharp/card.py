@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pansharp.outcome import Outcome
 
-__all__ = ["build_card", "card_path", "card_tags", "card_text", "summary", "write_card"]
+__all__ = ["build_card", "card_path", "card_tags", "card_text", "digest", "summary", "write_card"]
 
 #: A file is digested whole up to this size; of larger ones three pieces and the size.
 _WHOLE = 256 * 2**20
@@ -61,7 +61,7 @@ def _scene(outcome: Outcome) -> dict[str, object]:
     return {
         "name": scene.name,
         "files": {
-            role: [{"name": Path(p).name, **_digest(Path(p))} for p in paths]
+            role: [{"name": Path(p).name, **digest(Path(p))} for p in paths]
             for role, paths in scene.files.items()
         },
         "sensor": scene.sensor.name if scene.sensor else None,
@@ -72,7 +72,7 @@ def _scene(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _digest(path: Path) -> dict[str, object]:
+def digest(path: Path) -> dict[str, object]:
     """SHA-256 of a file, or of its size and three pieces when it is large."""
     # Late: most fusions without a card never need OpenSSL.
     import hashlib

@@ -124,6 +124,7 @@ def decide(
     options: FuseOptions,
     *,
     folder: Path | None,
+    budget: int | None = None,
     progress: Callable[[float, float, str], None] | None = None,
 ) -> Outcome:
     """Prepare a model on a scene; fit and judge it where that is asked for.
@@ -136,6 +137,9 @@ def decide(
         What to do.
     folder : Path or None
         Where scratch files may be made; None keeps everything in memory.
+    budget : int, optional
+        MS pixels that a network is trained and judged on; default: its own. Networks with the same
+        budget are judged on the same blocks.
     progress : callable, optional
         Called with (done, total, label).
 
@@ -153,7 +157,7 @@ def decide(
     if name == "gdal-brovey":
         return _external(scene, options)
     if name == "auto" or is_network(name):
-        return _network(scene, options, folder, progress)
+        return _network(scene, options, folder, budget, progress)
     return _classical(scene, options, progress)
 
 
@@ -278,6 +282,7 @@ def _network(
     scene: Scene,
     options: FuseOptions,
     folder: Path | None,
+    budget: int | None,
     progress: Callable[[float, float, str], None] | None,
 ) -> Outcome:
     from pansharp.adaptation.adapt import adapt, pixel_budget, resolve_device
@@ -307,7 +312,7 @@ def _network(
     )
     _note_shift(outcome)
     outcome.timings["registering"] = clock.lap()
-    trial = Trial(scene, facts, pixel_budget(name))
+    trial = Trial(scene, facts, budget or pixel_budget(name))
     outcome.trial = trial
     if trial.train_pixels < 256 or trial.score_count == 0:
         return _too_small(outcome, original, options, progress)

@@ -219,3 +219,95 @@ def _write(
             new.write(array.astype(dtype))
             for index, name in enumerate(names, start=1):
                 new.set_band_description(index, name)
+
+
+class Research(NamedTuple):
+    """Items of a research set, (item, band, y, x): float64 holding whole counts, or uint16."""
+
+    gt: np.ndarray
+    ms: np.ndarray
+    lms: np.ndarray
+    pan: np.ndarray
+
+
+class MakeResearch(Protocol):
+    def __call__(
+        self, *, items: int = 1, bands: int = 4, side: int = 64, ratio: int = 4, seed: int = SEED
+    ) -> Research: ...
+
+
+class WriteSet(Protocol):
+    def __call__(
+        self, name: str, images: Research, *, reference: bool = True, **changed: object
+    ) -> Path: ...
+
+
+@pytest.fixture
+def make_research() -> MakeResearch:
+    """Items after Wald's protocol: a synthetic ground as `gt`, degraded as the toolbox does."""
+    from pansharp.filters import degrade, interp23
+
+    def make(
+        *, items: int = 1, bands: int = 4, side: int = 64, ratio: int = 4, seed: int = SEED
+    ) -> Research:
+        place = np.arange(side) + 0.5
+        gt = [_Ground(bands, seed + i).sample(place, place, 1.0) for i in range(items)]
+        pan = [image.mean(axis=0, keepdims=True) for image in gt]
+        power = ratio & (ratio - 1) == 0
+        ms = [degrade(g, p[0], ratio=ratio, sensor="none")[0] for g, p in zip(gt, pan, strict=True)]
+        lms = [interp23(m, ratio) if power else m.repeat(ratio, 1).repeat(ratio, 2) for m in ms]
+        return Research(*(np.rint(np.stack(images)) for images in (gt, ms, lms, pan)))
+
+    return make
+
+
+@pytest.fixture
+def write_h5(tmp_path: Path) -> WriteSet:
+    """Write a set as PanCollection does: float64, (item, band, y, x), keys gt ms lms pan.
+
+    `reference`: False leaves `gt` out, as the full-resolution sets do. Keywords replace a variable
+    by another array, or with None leave it out.
+    """
+    h5py = pytest.importorskip("h5py")
+
+    def write(name: str, images: Research, *, reference: bool = True, **changed: object) -> Path:
+        path = tmp_path / name
+        with h5py.File(path, "w") as file:
+            for key, data in (images._asdict() | changed).items():
+                if data is not None and (reference or key != "gt"):
+                    file.create_dataset(key, data=np.asarray(data))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_mat(tmp_path: Path) -> WriteSet:
+    """Write the first item as the toolboxes do: (y, x, band), keys I_MS_LR I_MS I_PAN I_GT.
+
+    A name that ends in ``73.mat`` gets the form of MATLAB v7.3: HDF5 behind a header of 512 bytes,
+    axes reversed. Further keywords are variables of their own, such as ``sensor="WV3"``.
+    """
+    keys = {"gt": "I_GT", "ms": "I_MS_LR", "lms": "I_MS", "pan": "I_PAN"}
+
+    def write(name: str, images: Research, *, reference: bool = True, **changed: object) -> Path:
+        path = tmp_path / name
+        planes = {keys[k]: np.moveaxis(v[0], 0, -1) for k, v in images._asdict().items()}
+        planes["I_PAN"] = planes["I_PAN"][..., 0]
+        if not reference:
+            del planes["I_GT"]
+        content = planes | changed
+        if not name.endswith("73.mat"):
+            from scipy.io import savemat
+
+            savemat(path, content, do_compression=True)
+            return path
+        h5py = pytest.importorskip("h5py")
+        with h5py.File(path, "w", userblock_size=512) as file:
+            for key, data in content.items():
+                file.create_dataset(key, data=np.asarray(data).T)
+        with path.open("r+b") as file:
+            file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
+        return path
+
+    return write

@@ -157,12 +157,12 @@ def test_large_files_are_digested_in_parts(tmp_path: Path, monkeypatch) -> None:
     path.write_bytes(content)
     monkeypatch.setattr(card_module, "_WHOLE", 1000)
     monkeypatch.setattr(card_module, "_PIECE", 64)
-    found = card_module._digest(path)
+    found = card_module.digest(path)
     size = len(content)
     parts = content[:64] + content[size // 2 : size // 2 + 64] + content[-64:]
     expected = hashlib.sha256(str(size).encode() + parts).hexdigest()
     assert found == {"sha256_of_parts": expected, "bytes": size}
-    assert card_module._digest(tmp_path / "absent") == {"sha256": None}
+    assert card_module.digest(tmp_path / "absent") == {"sha256": None}
 
 
 def test_cards_are_json_or_nothing(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ PUBLIC = [
     "Report",
     "Scene",
     "__version__",
+    "benchmark",
     "create_model",
     "evaluate",
     "fuse",
@@ -37,6 +38,19 @@ SIGNATURES: list[tuple[str, str, list[str], dict[str, object]]] = [
         dict.fromkeys(("pan", "ms", "hsi", "msi", "sensor", "reader")),
     ),
     ("pansharp", "fuse", [ANY, "model"], {}),
+    (
+        "pansharp",
+        "benchmark",
+        ["scenes", "models"],
+        {
+            "output": None,
+            "protocol": "both",
+            "conventions": "toolbox2021",
+            "cut": None,
+            "bits": None,
+            "overwrite": False,
+        },
+    ),
     ("pansharp", "write", ["fused", "path"], {"format": None}),
     (
         "pansharp",

@@ -27,6 +27,7 @@ __all__ = ["main"]
 COMMANDS: dict[str, str] = {
     "fuse": "Fuse one scene into one product, with its score card.",
     "evaluate": "Score a product, or fuse a scene and score the result.",
+    "benchmark": "Run methods on scenes: tables of scores, time and memory.",
     "info": "Say what was found at a path: sensor, bands, grids, models that fit.",
     "models": "List the fusion methods.",
     "sensors": "List the sensors with bands and MTF gains.",
@@ -155,5 +156,5 @@ def main() -> None:
     """Pansharpening and hyperspectral fusion that proves its result.
 
     Results go to stdout, messages to stderr. Exit codes: 0 done, 1 error (one line on
-    stderr), 2 wrong usage, 130 interrupted.
+    stderr), 2 wrong usage, 3 some scenes or methods failed, 130 interrupted.
     """

@@ -34,6 +34,7 @@ __all__ = [
     "json_option",
     "open_input",
     "output_options",
+    "run_options",
     "scene_options",
     "split_values",
     "verbosity_options",
@@ -270,13 +271,17 @@ def scene_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def fuse_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how to fuse: fields of `FuseOptions`."""
+    return click.option(
+        "-m", "--model", metavar="NAME",
+        help="Method; see `pansharp models`. [auto: the best on unseen blocks]",
+    )(run_options(function))  # fmt: skip
+
+
+def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a fusion but for the method."""
     return _apply(
         function,
         [
-            click.option(
-                "-m", "--model", metavar="NAME",
-                help="Method; see `pansharp models`. [auto: the best on unseen blocks]",
-            ),
             click.option(
                 "--coregister", metavar="auto|off|DX,DY",
                 help="Remove a shift between PAN and MS, or give it in PAN pixels. [auto]",

@@ -56,5 +56,8 @@ class Reader(Protocol):
 
 #: Readers by name; third parties add theirs under the entry-point group ``pansharp.readers``.
 readers: Registry[Reader] = Registry(
-    "reader", {"pair": "pansharp.readers.pair"}, "pansharp.readers", UnknownFormatError
+    "reader",
+    {"pair": "pansharp.readers.pair", "patches": "pansharp.readers.patches"},
+    "pansharp.readers",
+    UnknownFormatError,
 )
