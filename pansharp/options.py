@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 from pansharp.errors import OptionError
 from pansharp.registry import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["FuseOptions"]
 
@@ -55,6 +58,8 @@ class FuseOptions:
     mtf : str
         Gains at Nyquist of the MS: ``auto`` (table; where it knows none, measured on the pair for
         networks), ``table``, or one number for all bands.
+    method : mapping of str to value
+        Options of the method itself, such as ``{"block_size": 128}`` for ``bdsd``.
     card : bool
         Score the product and write the card.
     format, compress, dtype : str
@@ -77,6 +82,7 @@ class FuseOptions:
     workers: int | None = None
     coregister: str = "auto"
     mtf: str = "auto"
+    method: Mapping[str, object] = field(default_factory=dict)
     card: bool = True
     format: str = "cog"
     compress: str = "zstd"
@@ -87,6 +93,8 @@ class FuseOptions:
     def checked(cls, **values: Any) -> FuseOptions:
         """Make options from keywords; None means the default.
 
+        Options of the method may stand among them: ``model="bdsd", block_size=128``.
+
         Raises
         ------
         OptionError
@@ -95,8 +103,12 @@ class FuseOptions:
             No such model.
         """
         from pansharp.errors import UnknownModelError
-        from pansharp.models import list_models
+        from pansharp.models import list_models, list_options
 
+        own = list_options(str(values.get("model", "auto")))
+        method = {key: values.pop(key) for key in own if key in values}
+        if method:
+            values["method"] = {**(values.get("method") or {}), **method}
         known = [f.name for f in fields(cls)]
         for key in values:
             if key not in known:
@@ -120,6 +132,17 @@ class FuseOptions:
                 )
         if "mtf" in given:
             given["mtf"] = str(given["mtf"]).lower()
+        if given.get("method"):
+            # Before any work: a name or value that the method does not know.
+            from pansharp.models import create_model
+
+            name = given.get("model", "auto")
+            if name not in list_models("classical"):
+                raise OptionError(
+                    f"model '{name}' has no option '{next(iter(given['method']))}'; only classical "
+                    "methods have options of their own"
+                )
+            create_model(name, **given["method"])
         options = cls(**given)
         options.shift()
         options.gain()

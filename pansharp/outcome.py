@@ -214,7 +214,11 @@ def _classical(
     scene = scene.shifted(*applied) if any(applied) else scene
     facts = assumed_facts(scene, options)
     fuser = prepare(
-        create_model(options.model), scene, facts, workers=_workers(options), progress=progress
+        create_model(options.model, **options.method),
+        scene,
+        facts,
+        workers=_workers(options),
+        progress=progress,
     )
     passes = 0 if options.backproject == "auto" else int(options.backproject)
     outcome = Outcome(
@@ -259,7 +263,7 @@ def _score_classical(
         found = register(scene, options, apply=False)
         outcome.shift, outcome.facts = found.shift, found.facts
         _note_shift(outcome)
-    trial = Trial(scene, facts, SAMPLE)
+    trial = Trial(scene, facts, SAMPLE, {outcome.used: options.method})
     outcome.trial = trial
     if trial.score_count:
         passes = outcome.passes

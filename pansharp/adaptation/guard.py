@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pansharp.errors import ModelError
 from pansharp.evaluation import q2n, sam
 
 if TYPE_CHECKING:
@@ -114,6 +115,11 @@ def score_blocks(
     Returns
     -------
     BlockScores
+
+    Raises
+    ------
+    ModelError
+        Every block is black.
     """
     squared, counts, angles, quality, sums = [], [], [], [], []
     for index, (scene, split) in enumerate(zip(reduced, splits, strict=True)):
@@ -121,6 +127,9 @@ def score_blocks(
             fused = product(index, block).astype(np.float64)
             truth = scene.reference[:, *block.slices].astype(np.float64)
             keep = scene.valid[block.slices]
+            if not truth[:, keep].any():
+                # Black in every band: fill that nobody declared, for every product alike.
+                continue
             mask = None if keep.all() else keep
             squared.append(((fused - truth) ** 2)[:, keep].sum(axis=1))
             counts.append(float(keep.sum()))
@@ -128,6 +137,11 @@ def score_blocks(
             angles.append(sam(truth, fused, mask=mask))
             side = split.size
             quality.append(q2n(truth, fused, block_size=side, shift=side, mask=mask))
+    if splits and any(split.score for split in splits) and not counts:
+        raise ModelError(
+            "every block to score on holds 0 in all bands: fill that the file does not declare? "
+            "give it with --nodata 0"
+        )
     return BlockScores(
         np.asarray(squared).reshape(len(counts), -1),
         np.asarray(counts),

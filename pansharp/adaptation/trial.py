@@ -18,7 +18,7 @@ from pansharp.models import create_model
 from pansharp.models.base import SceneFacts, prepare_with
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,10 +33,17 @@ YARDSTICKS = ("exp", "brovey", "gsa", "bdsd-pc", "mtf-glp-fs")
 PASSES = (0, 1, 2)
 
 
-def fit_classical(name: str, chips: Sequence[Chip], facts: SceneFacts) -> Fuser:
-    """Prepare a classical method on the statistics of several chips."""
+def fit_classical(
+    name: str,
+    chips: Sequence[Chip],
+    facts: SceneFacts,
+    given: Mapping[str, object] | None = None,
+) -> Fuser:
+    """Prepare a classical method, with its own options, on the statistics of several chips."""
     return prepare_with(
-        create_model(name), facts, lambda model: (model.measure(chip, facts) for chip in chips)
+        create_model(name, **(given or {})),
+        facts,
+        lambda model: (model.measure(chip, facts) for chip in chips),
     )
 
 
@@ -52,11 +59,14 @@ class Trial:
         Its MTF gains.
     budget : int
         MS pixels to work on.
+    given : mapping of str to mapping
+        Options of single methods, by name.
     """
 
     scene: Scene
     facts: SceneFacts
     budget: int
+    given: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     reduced: list[ReducedScene] = field(init=False)
     folds: list[list[Split]] = field(init=False)
     chips: list[Chip] = field(init=False)
@@ -78,10 +88,7 @@ class Trial:
             self.folds.append(self._fold(0))
         ratio = self.scene.ratio
         halo = glp_halo(ratio, gains) + backprojection_halo(ratio, gains, max(PASSES))
-        wide = max(halo, int(np.ceil(ratio * 28)))
-        self.chips = [
-            read_chip(r.scene, Window(0, 0, *r.scene.shape[1:]), wide) for r in self.reduced
-        ]
+        self.chips = self._read(max(halo, int(np.ceil(ratio * 28))))
         alignment = self.reduced[0].scene.alignment
         self._facts = SceneFacts(
             alignment, gains, self.facts.pan_gain, self.facts.sensor, self.facts.band_names
@@ -89,6 +96,13 @@ class Trial:
 
     def _fold(self, phase: int) -> list[Split]:
         return [make_split(r.valid, border=BORDER, phase=phase) for r in self.reduced]
+
+    def _read(self, halo: int) -> list[Chip]:
+        return [read_chip(r.scene, Window(0, 0, *r.scene.shape[1:]), halo) for r in self.reduced]
+
+    def _with_halo(self, halo: int) -> list[Chip]:
+        """The chips, read again where a method looks farther than usual."""
+        return self.chips if halo <= self.chips[0].halo else self._read(halo)
 
     @property
     def score_count(self) -> int:
@@ -118,7 +132,9 @@ class Trial:
     def fuser(self, name: str) -> Fuser:
         """A classical method, prepared at the reduced level."""
         if name not in self._fusers:
-            self._fusers[name] = fit_classical(name, self.chips, self._facts)
+            given = self.given.get(name, {})
+            halo = create_model(name, **given).measure_halo(self._facts)
+            self._fusers[name] = fit_classical(name, self._with_halo(halo), self._facts, given)
         return self._fusers[name]
 
     def classical(self, name: str, passes: int) -> BlockScores:
@@ -130,7 +146,8 @@ class Trial:
             fuser: Fuser = (
                 BackProjected(inner, gains, passes, self.scene.ratio) if passes else inner
             )
-            self._scores[key] = self.score([fuser(chip) for chip in self.chips])
+            chips = self._with_halo(fuser.halo)
+            self._scores[key] = self.score([fuser(chip) for chip in chips])
         return self._scores[key]
 
     def best_classical(self, passes: int, but: str | None = None) -> str:

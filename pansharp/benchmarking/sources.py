@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pansharp.errors import OptionError, ReaderError, SceneError, UnknownFormatError
+from pansharp.errors import (
+    GridMismatchError,
+    OptionError,
+    ReaderError,
+    SceneError,
+    UnknownFormatError,
+)
 from pansharp.readers import open_scene, readers
 from pansharp.readers._containers import is_container
 from pansharp.readers._siblings import find_pairs
 from pansharp.readers.patches import open_patches
+from pansharp.registry import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,6 +38,11 @@ _DEPTH = 3
 _BARE = re.compile(r"(?:pan|ms|msi|hsi)([_-]?\d*)", re.IGNORECASE)
 #: Options of `open_scene` that research sets take too.
 _FOR_SETS = ("sensor", "nodata", "ratio")
+#: Keys of a scene in a list.
+_LISTED = (
+    *("name", "path", "pan", "ms", "hsi", "msi", "reference", "sensor", "ratio"),
+    *("bands", "bbox", "window", "nodata", "reader"),
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,9 @@ class SceneRef:
     options : dict
         Keywords of `open_scene`.
     reference : bool
-        Whether the set has a reference.
+        Whether there is a reference.
+    truth : str or None
+        File of the reference, where it is one of its own.
     """
 
     name: str
@@ -71,6 +86,7 @@ class SceneRef:
     item: int | None = None
     options: dict[str, Any] = field(default_factory=dict)
     reference: bool = False
+    truth: str | None = None
 
     def open(self) -> Opened:
         """Open the scene.
@@ -86,7 +102,8 @@ class SceneRef:
                 # JSON has no tuples.
                 if key in given:
                     given[key] = tuple(given[key])
-            return Opened(replace(open_scene(self.path, **given), name=self.name))
+            scene = replace(open_scene(self.path, **given), name=self.name)
+            return Opened(scene) if self.truth is None else _with_truth(scene, self.truth)
         assert self.path is not None
         with open_patches(self.path, sensor=self.options.get("sensor")) as items:
             patch = items[self.item]
@@ -131,12 +148,64 @@ def find_scenes(paths: Sequence[str], options: dict[str, Any]) -> list[SceneRef]
     return list(_unique(found))
 
 
+def _with_truth(scene: Scene, path: str) -> Opened:
+    """Add a reference file, which must lie on the grid of the PAN."""
+    from pansharp.source import RasterSource
+
+    source = RasterSource(path)
+    shape = (source.bands, source.height, source.width)
+    if shape != scene.shape:
+        raise GridMismatchError(
+            f"the reference '{path}' has {shape[0]} bands of {shape[1]} x {shape[2]} pixels and "
+            f"the product of scene '{scene.name}' {scene.shape[0]} of {scene.shape[1]} x "
+            f"{scene.shape[2]}; cut or reorder it so that they agree"
+        )
+    files = {**scene.files, "reference": (path,)}
+    return Opened(replace(scene, files=files), source.read(source.full))
+
+
+def _listed(path: str, options: dict[str, Any]) -> list[SceneRef]:
+    """The scenes of a TOML list; each may have options of its own."""
+    try:
+        with open(path, "rb") as file:
+            entries = tomllib.load(file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise OptionError(f"the list '{path}' is not TOML: {problem}") from problem
+    scenes = entries.pop("scene", None)
+    if entries or not isinstance(scenes, list) or not scenes:
+        raise OptionError(f"the list '{path}' needs tables [[scene]] and nothing else")
+    found = []
+    for number, entry in enumerate(scenes, 1):
+        given = {key.replace("-", "_"): value for key, value in entry.items()}
+        for key in given:
+            if key not in _LISTED:
+                raise OptionError(
+                    f"unknown key '{key}' in scene {number} of '{path}'; "
+                    f"{nearest(key, list(_LISTED))}"
+                )
+        folder = Path(path).parent
+        for key in ("path", "pan", "ms", "hsi", "msi", "reference"):
+            if key in given:
+                many = isinstance(given[key], list)
+                names = [str(folder / name) for name in (given[key] if many else [given[key]])]
+                given[key] = names if many else names[0]
+        truth, place = given.pop("reference", None), given.pop("path", None)
+        named = given.get("pan") or given.get("msi") or place
+        if named is None:
+            raise OptionError(f"scene {number} of '{path}' names no file; give path, or pan and ms")
+        name = str(given.pop("name", _name_of(named)))
+        found.append(SceneRef(name, place, None, {**options, **given}, truth is not None, truth))
+    return found
+
+
 def _name_of(path: object) -> str:
     first = path[0] if isinstance(path, list | tuple) else path
     return Path(str(first)).stem
 
 
 def _expand(path: str, options: dict[str, Any], depth: int) -> list[SceneRef]:
+    if path.lower().endswith(".toml"):
+        return _listed(path, options)
     if not Path(path).is_dir():
         return _set(path, options) if is_container(path) else [_single(path, options)]
     if _special(path) or options.get("reader") is not None:

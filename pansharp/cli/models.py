@@ -26,6 +26,8 @@ def _check(option: str, value: str | None) -> str | None:
 
 
 def _details(spec: ModelSpec) -> str:
+    from pansharp.models import list_options
+
     rows = [
         ("name", spec.name),
         ("kind", spec.kind),
@@ -34,6 +36,7 @@ def _details(spec: ModelSpec) -> str:
         ("ratio", span(spec.ratio)),
         ("does", spec.summary),
         ("reference", spec.reference),
+        ("options", ", ".join(f"{k}={v}" for k, v in list_options(spec.name).items())),
         ("note", spec.note),
     ]
     return "\n".join(f"{name:<10} {text}" for name, text in rows if text)

@@ -122,6 +122,33 @@ class NumberList(_ParamType):
         return numbers
 
 
+class Setting(_ParamType):
+    """An option of a method: a name and a number, a word, or numbers separated by commas."""
+
+    name = "setting"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, object]:
+        """Return name and value."""
+        if isinstance(value, tuple):
+            return value
+        key, sign, text = str(value).partition("=")
+        if not sign or not key.strip().isidentifier() or not text.strip():
+            raise OptionError(f"{_label(param)} is '{value}'; give KEY=VALUE, as in block_size=128")
+        parts = [_number(part.strip()) for part in text.split(",")]
+        return key.strip(), parts[0] if len(parts) == 1 else parts
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
 class Bands(_ParamType):
     """Band numbers (from 1) or names, separated by commas."""
 
@@ -283,6 +310,11 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
         function,
         [
             click.option(
+                "-O", "--method", "method", type=Setting(), metavar="KEY=VALUE", multiple=True,
+                help="Option of the method, as in -O block_size=128; `pansharp models NAME` "
+                "lists them.",
+            ),
+            click.option(
                 "--coregister", metavar="auto|off|DX,DY",
                 help="Remove a shift between PAN and MS, or give it in PAN pixels. [auto]",
             ),
@@ -381,6 +413,7 @@ def checked_options(values: dict[str, Any]) -> FuseOptions:
     given = {key: value for key, value in values.items() if value is not None}
     if given.pop("no_card", False):
         given["card"] = False
+    given["method"] = dict(given.pop("method", ()))
     for key in _WORDS & given.keys():
         given[key] = given[key].lower()
     return FuseOptions.checked(**given)

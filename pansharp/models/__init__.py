@@ -21,6 +21,7 @@ __all__ = [
     "get_spec",
     "is_network",
     "list_models",
+    "list_options",
     "register_model",
 ]
 
@@ -117,7 +118,9 @@ def create_model(name: str, **options: object) -> FusionModel:
     UnknownModelError
         No such model.
     ModelError
-        The name is a network, or an option does not exist.
+        The name is a network.
+    OptionError
+        An option does not exist, or its value is wrong.
     """
     key = name.lower()
     if key not in list_models():
@@ -127,10 +130,34 @@ def create_model(name: str, **options: object) -> FusionModel:
             f"'{name}' is not a method of plain arrays; call pansharp.fuse(scene, model='{name}')"
             + ("" if not is_network(key) else " or pansharp.models.build_network")
         )
-    try:
-        return _registry.get(key)(**options)
-    except TypeError as problem:
-        raise ModelError(f"model '{name}' does not take these options: {problem}") from problem
+    known = list_options(key)
+    for option in options:
+        if option not in known and option != "mode":
+            takes = nearest(option, list(known)) if known else "it takes none"
+            raise OptionError(f"model '{key}' has no option '{option}'; {takes}")
+    return _registry.get(key)(**options)
+
+
+def list_options(name: str) -> dict[str, object]:
+    """Options of a classical method and their defaults; empty for networks and GDAL's method.
+
+    Parameters
+    ----------
+    name : str
+        See :func:`list_models`.
+
+    Examples
+    --------
+    >>> list_options("bdsd")
+    {'block_size': None}
+    """
+    from inspect import signature
+
+    key = name.lower()
+    if key not in _registry.names():
+        return {}
+    parameters = signature(_registry.get(key)).parameters
+    return {k: p.default for k, p in parameters.items() if k != "mode"}
 
 
 def get_spec(name: str) -> ModelSpec:

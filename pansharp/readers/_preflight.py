@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pansharp.source import BaseSource, RasterSource
 
-__all__ = ["check_complete", "check_not_empty"]
+__all__ = ["check_complete", "check_not_empty", "has_fill"]
 
 #: Drivers of plain numbers beside a header file.
 _RAW = ("ENVI", "EHdr", "GenBin", "ISCE", "ROI_PAC")
@@ -25,6 +25,8 @@ _RAW = ("ENVI", "EHdr", "GenBin", "ISCE", "ROI_PAC")
 _LOOKUPS = 4096
 #: Side of the windows that are sampled, and of those of a full check, pixels.
 _SAMPLE, _SWEEP = 64, 1024
+#: Side of a square of 0 that is fill, pixels.
+_FILL = 16
 
 
 def check_complete(source: RasterSource) -> None:
@@ -90,6 +92,30 @@ def _check_blocks(dataset: DatasetReader, path: str) -> None:
                 f"pixels, the data end near row {row * block_height} of band {planes[plane]} "
                 f"({size} bytes); copy or download it again"
             )
+
+
+def has_fill(source: BaseSource) -> bool:
+    """Whether an image without nodata value has corners, edges or inner parts of nothing but 0.
+
+    Footprints are cut out of scenes, and mosaics padded, with 0 that no header declares. Whole
+    squares of 0 in every band do not occur in images of the ground.
+
+    Parameters
+    ----------
+    source : BaseSource
+        Image.
+
+    Returns
+    -------
+    bool
+        False for images of floating-point numbers or with a nodata value.
+    """
+    if source.nodata is not None or source.dtype.kind not in "iu":
+        return False
+    side = min(_FILL, source.height, source.width)
+    rows = {(source.height - side) * i // 4 for i in range(5)}
+    cols = {(source.width - side) * i // 4 for i in range(5)}
+    return any(not source.read(Window(r, c, side, side)).any() for r in rows for c in cols)
 
 
 def check_not_empty(source: BaseSource, role: str) -> None:

@@ -26,7 +26,7 @@ from pansharp.readers._grids import (
     same_crs,
     warp_grid,
 )
-from pansharp.readers._preflight import check_complete, check_not_empty
+from pansharp.readers._preflight import check_complete, check_not_empty, has_fill
 from pansharp.readers._repeated import thin
 from pansharp.readers._siblings import find_pair
 from pansharp.scene import MS_MARGIN, Scene
@@ -123,6 +123,9 @@ def open_pair(
     low = [RasterSource(path, nodata=value) for path in ms]
     for source in (high, *low):
         check_complete(source)
+    high, low, notes_of_fill = _declare_fill(high, low)
+    if notes_of_fill:
+        value = 0.0
     pan_grid = Grid.of(high.dataset())
     grids = [Grid.of(source.dataset()) for source in low]
     _check_stack(grids)
@@ -139,6 +142,7 @@ def open_pair(
     elif ratio is None:
         ms_source, alignment, found = thin(ms_source, alignment)
         notes += () if found is None else (found,)
+    notes += notes_of_fill
     _check_ratio(alignment, pan_grid, grids[0])
     check_not_empty(high, "PAN")
     check_not_empty(ms_source, "MS")
@@ -146,6 +150,24 @@ def open_pair(
     scene = _describe(high, low, ms_source, alignment, files, sensor)
     crs = pan_grid.crs or grids[0].crs
     return _finish(scene, notes, pan_grid, None if crs is None else str(crs.to_wkt()))
+
+
+def _declare_fill(
+    high: RasterSource, low: list[RasterSource]
+) -> tuple[RasterSource, list[RasterSource], tuple[str, ...]]:
+    """Take squares of 0 in an image without nodata value for what they are."""
+    empty = [name for name, group in (("PAN", [high]), ("MS", low)) if all(map(has_fill, group))]
+    if not empty:
+        return high, low, ()
+    if "PAN" in empty:
+        high = RasterSource(high.path, nodata=0)
+    if "MS" in empty:
+        low = [RasterSource(source.path, nodata=0) for source in low]
+    note = (
+        f"parts of the {' and the '.join(empty)} hold 0 in every band without declaring it: "
+        "0 is taken as nodata there"
+    )
+    return high, low, (note,)
 
 
 def _check_stack(grids: Sequence[Grid]) -> None:

@@ -177,11 +177,11 @@ class BdsdBlocks:
         OptionError
             Blocks that hold too few MS pixels for the regression.
         """
-        pixels = (self.size / facts.alignment.ratio) ** 2
+        pixels = int(self.size / facts.alignment.ratio) ** 2
         needed = 2 * (len(facts.ms_gains) + 1)
         if pixels < needed:
             raise OptionError(
-                f"block_size {self.size} holds {pixels:.0f} MS pixels and the regression of "
+                f"block_size {self.size} holds {pixels} MS pixels and the regression of "
                 f"{len(facts.ms_gains)} bands needs {needed}; use a larger block_size"
             )
         return _BlockFuser(facts, self.size, 2 * self.size + _halo(facts), self.mode)
@@ -205,14 +205,14 @@ class _BlockFuser:
         out = np.empty_like(up)
         window = chip.window
         shape = self.facts.shape or (window.row_end, window.col_end)
-        for rows in self._spans(window.row, window.row_end, shape[0]):
-            for cols in self._spans(window.col, window.col_end, shape[1]):
+        for rows, down in self._spans(window.row, window.row_end, shape[0]):
+            for cols, across in self._spans(window.col, window.col_end, shape[1]):
                 block = Window(rows[0], cols[0], rows[1] - rows[0], cols[1] - cols[0])
                 at = _ms_inside(wide, block).relative_to(own).slices
                 mask = None if valid is None else valid[at]
                 planes = [p_low[at], *low[:, *at], *detail[:, *at]]
                 gamma = self._solve(planes, mask)
-                part = block.intersect(window).relative_to(window).slices
+                part = down, across
                 out[:, *part] = inject(up[:, *part], pan[part], gamma)
         return out
 
@@ -220,19 +220,26 @@ class _BlockFuser:
         self, planes: list[NDArray[np.float32]], mask: NDArray[np.bool_] | None
     ) -> tuple[tuple[float, ...], ...]:
         bands = (len(planes) - 1) // 2
-        if mask is not None and np.count_nonzero(mask) < 2 * (bands + 1):
+        count = planes[0].size if mask is None else np.count_nonzero(mask)
+        if count < 2 * (bands + 1):
             return ((0.0,) * (bands + 1),) * bands
         return least_squares(gram(planes, mask)[1:, 1:], bands)
 
-    def _spans(self, start: int, stop: int, length: int) -> list[tuple[int, int]]:
-        """Blocks that pixels [start, stop) touch; windows beyond the scene belong to the rim."""
+    def _spans(self, start: int, stop: int, length: int) -> list[tuple[tuple[int, int], slice]]:
+        """Blocks that pixels [start, stop) touch, and the part of those pixels that is theirs.
+
+        Pixels beyond the scene belong to the outermost blocks.
+        """
         count = max(1, length // self.size)
-        first = min(max(start, 0) // self.size, count - 1)
-        last = min(max(stop - 1, 0) // self.size, count - 1)
-        return [
-            (i * self.size, length if i == count - 1 else (i + 1) * self.size)
-            for i in range(first, last + 1)
-        ]
+        first, last = (min(max(pixel, 0) // self.size, count - 1) for pixel in (start, stop - 1))
+        spans = []
+        for i in range(first, last + 1):
+            begin, end = i * self.size, length if i == count - 1 else (i + 1) * self.size
+            own = slice(
+                0 if i == first else begin - start, stop - start if i == last else end - start
+            )
+            spans.append(((begin, end), own))
+        return spans
 
 
 def _ms_inside(chip: Chip, block: Window) -> Window:
