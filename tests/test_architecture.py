@@ -35,7 +35,7 @@ _LAYERS: dict[str, set[str]] = {
     "tiling": {"geometry/grids"},
     "chips": {"scene", "source", "geometry"},
     "models": {"filters", "sensors", "geometry", "chips"},
-    "evaluation": {"filters", "sensors"},
+    "evaluation": {"filters", "sensors", "tiling"},
     "writers": {"geometry/grids", "tiling"},
     "engine": {"models", "chips", "geometry", "sensors", "tiling", "scene", "source"},
     "adaptation": {
