@@ -46,7 +46,7 @@ _LAYERS: dict[str, set[str]] = {
 # The conductors may call every layer and one another; `cli` may call all, and nobody calls it.
 _CONDUCTORS = {
     *("pipeline", "options", "registration", "outcome", "card", "lazy", "external"),
-    *("demo", "simulate", "large_scene"),
+    *("demo", "simulate", "large_scene", "blockmaps"),
 }
 _TOP = {"cli", "__main__"}
 

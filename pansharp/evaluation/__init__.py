@@ -8,6 +8,7 @@ where valid. See docs/metrics.md for formulas, ranges and blind spots.
 from __future__ import annotations
 
 from pansharp.evaluation.arrays import clip_dn, cut_border
+from pansharp.evaluation.comparison import Comparison
 from pansharp.evaluation.fullres import FullResolutionAccumulator, FullResolutionSums
 from pansharp.evaluation.noreference import d_lambda, d_lambda_k, d_s, hqnr, qnr
 from pansharp.evaluation.q2n import q2n, q2n_map
@@ -20,6 +21,7 @@ from pansharp.evaluation.windowed import q, q_bands, scc
 
 __all__ = [
     "BEST",
+    "Comparison",
     "FullResolutionAccumulator",
     "FullResolutionSums",
     "ReferenceAccumulator",
