@@ -128,9 +128,16 @@ class BlockMapFiles:
         trace: TracebackType | None,
     ) -> None:
         try:
+            if kind is None:
+                # All or none: a map that lacks blocks must not leave the others behind.
+                for name, lines in self._lines.items():
+                    lines.check(name)
             self._stack.__exit__(kind, problem, trace)
+        except BaseException as failure:
+            self._stack.__exit__(type(failure), failure, None)
+            raise
         finally:
-            if kind is not None and self._made and not any(self._folder.iterdir()):
+            if self._made and not any(self._folder.iterdir()):
                 self._folder.rmdir()
 
 
@@ -163,3 +170,10 @@ class _Lines:
         pixels = self._rows[:count]
         self._rows, self._first = self._rows[count:], stop
         return window, pixels[None]
+
+    def check(self, name: str) -> None:
+        """Refuse a map that lacks rows."""
+        if self._done != self._shape[0]:
+            raise WriteError(
+                f"the map '{name}' is incomplete: {self._done} of {self._shape[0]} rows came"
+            )
