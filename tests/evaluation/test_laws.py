@@ -139,6 +139,34 @@ def test_q2n_equals_the_definition_pixel_by_pixel(
     assert ev.q2n(x, y, block_size=side, shift=side) == pytest.approx(expected, rel=1e-10)
 
 
+def test_q2n_rounds_half_up_and_saturates(scene) -> None:
+    x = scene.reference
+    assert ev.q2n(x, x + 0.5) == ev.q2n(x, x + 1)
+    assert ev.q2n(x, x + 0.49) == ev.q2n(x, x)
+    wild, limited = x.copy(), x.copy()
+    wild[0, 5:9, 5], limited[0, 5:9, 5] = -7.0, 0.0
+    wild[1, 5:9, 9], limited[1, 5:9, 9] = 70000.0, 65535.0
+    assert ev.q2n(x, wild) == ev.q2n(x, limited) < ev.q2n(x, x)
+
+
+@pytest.mark.parametrize("variant", ["2021", "2015"])
+def test_scc_equals_the_definition(scene, variant: str) -> None:
+    from scipy import ndimage
+
+    kernel = np.array([[1.0, 2, 1], [0, 0, 0], [-1, -2, -1]])
+
+    def gradient(band: np.ndarray) -> np.ndarray:
+        inner = band[1:-1, 1:-1] if variant == "2021" else band
+        parts = [ndimage.correlate(inner, k, mode="constant") for k in (kernel, kernel.T)]
+        return np.hypot(*parts) if variant == "2021" else parts[0]
+
+    gx, gy = (np.stack([gradient(b) for b in image]) for image in (scene.reference, scene.fused))
+    expected = (gx * gy).sum() / np.sqrt((gx**2).sum() * (gy**2).sum())
+    assert ev.scc(scene.reference, scene.fused, variant=variant) == pytest.approx(
+        expected, rel=1e-12
+    )
+
+
 def test_q2n_of_an_image_smaller_than_a_block_mirrors_it(rng: np.random.Generator) -> None:
     x = rng.integers(100, 900, (4, 20, 24))
     y = x + rng.integers(-40, 40, x.shape)
