@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _PROTOCOLS = ("reduced", "full")
+#: Threads unless told otherwise: each works on 180 MiB, and all together should not pass 1 GiB.
+_THREADS = 4
 
 
 def _size(source: Source) -> str:
@@ -159,7 +161,7 @@ def _files(
         values["sensor"],
         values["nodata"],
         32 if block_size is None else block_size,
-        values["workers"] or default_workers(),
+        values["workers"] or min(default_workers(), _THREADS),
         maps,
         overwrite,
     )
