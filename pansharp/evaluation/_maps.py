@@ -65,12 +65,10 @@ class BlockErrorPart:
 
     def over(self, first: View, second: View, mask: View | None, rect: Rect) -> dict[str, Floats]:
         """Values of the blocks of a rectangle; NaN where a block has no pixel to compare."""
-        rows = range(rect[0], min(rect[1], first.height), self._block)
-        right = min(rect[3], first.width)
+        bottom, right = min(rect[1], first.height), min(rect[3], first.width)
         lines = [
-            self._line(first, second, mask, (row, min(row + self._block, first.height), *ends))
-            for row in rows
-            for ends in ((rect[2], right),)
+            self._line(first, second, mask, (row, min(row + self._block, bottom), rect[2], right))
+            for row in range(rect[0], bottom, self._block)
         ]
         return {name: np.stack([line[name] for line in lines]) for name in lines[0]}
 
