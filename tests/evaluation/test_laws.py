@@ -149,6 +149,12 @@ def test_q2n_rounds_half_up_and_saturates(scene) -> None:
     assert ev.q2n(x, wild) == ev.q2n(x, limited) < ev.q2n(x, x)
 
 
+def test_q2n_of_an_empty_reference_block_does_not_scale_the_fused_one() -> None:
+    empty = np.zeros((1, 32, 32))
+    # Means 1 and 3 + 1 and no variance: the bias 2 * 1 * 4 / (1 + 16) is all that is left.
+    assert ev.q2n(empty, empty + 3) == pytest.approx(8 / 17, rel=1e-12)
+
+
 @pytest.mark.parametrize("variant", ["2021", "2015"])
 def test_scc_equals_the_definition(scene, variant: str) -> None:
     from scipy import ndimage
@@ -191,8 +197,13 @@ def test_interpolated_image_has_no_spectral_distortion(scene) -> None:
 def test_exponents(scene) -> None:
     _, fused, ms, pan = scene
     lam, space = ev.d_lambda(fused, ms), ev.d_s(fused, ms, pan)
-    assert ev.d_lambda(fused, ms, p=2.0) >= lam
-    assert ev.d_s(fused, ms, pan, q=2.0) >= space
+    pairs = [list(pair) for pair in itertools.combinations(range(len(ms)), 2)]
+    parts = [ev.d_lambda(fused[pair], ms[pair]) for pair in pairs]
+    assert lam == pytest.approx(np.mean(parts))
+    assert ev.d_lambda(fused, ms, p=2.0) == pytest.approx(np.sqrt(np.mean(np.square(parts))))
+    bands = [ev.d_s(fused[b : b + 1], ms[b : b + 1], pan) for b in range(len(ms))]
+    assert space == pytest.approx(np.mean(bands))
+    assert ev.d_s(fused, ms, pan, q=3.0) == pytest.approx(np.mean(np.power(bands, 3)) ** (1 / 3))
     assert ev.qnr(fused, ms, pan, alpha=2.0, beta=3.0) == pytest.approx(
         (1 - lam) ** 2 * (1 - space) ** 3
     )
