@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pansharp import evaluation as ev
 from pansharp.errors import MetricError, OptionError, PansharpError, PansharpWarning
-from pansharp.filters import interp23
+from pansharp.filters import imresize, interp23
 
 IDEAL = {
     "ergas": 0.0,
@@ -220,6 +220,23 @@ def test_constant_blocks_are_dropped_unless_the_reference_is_wanted(scene) -> No
     keep[:32, :32] = False
     # The same blocks are left; only the interpolator sees a hole instead of the flat corner.
     assert value == pytest.approx(ev.d_lambda(fused, ms, mask=keep), abs=0.02)
+
+
+@pytest.mark.parametrize("flat", ["fused", "ms_up", "pan", "pan_low"])
+def test_a_block_that_is_constant_in_one_image_is_dropped_from_both(scene, flat: str) -> None:
+    up, low = interp23(scene.ms, 4), interp23(imresize(scene.pan, 0.25), 4)
+    parts = {"fused": scene.fused, "ms_up": up, "pan": scene.pan, "pan_low": low}
+    mask = np.ones(scene.pan.shape, dtype=bool)
+    mask[:32, 32:64] = False
+    expected = ev.FullResolutionAccumulator(4)
+    expected.add(**parts, mask=mask)
+    parts[flat] = parts[flat].copy()
+    parts[flat][..., :32, 32:64] = 300.0
+    found = ev.FullResolutionAccumulator(4)
+    found.add(**parts)
+    names = ("d_lambda", "d_s") if flat in ("fused", "ms_up") else ("d_s",)
+    for name in names:
+        assert found.result()[name] == pytest.approx(expected.result()[name], rel=1e-12)
 
 
 def test_a_pair_of_dead_bands_is_left_out_with_a_word(scene) -> None:
