@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import common
 import engine_overhead
 import gdal
+import indices
 import memory
 import networks
 
@@ -49,6 +50,18 @@ def _memory(folder: str) -> str:
     return memory.report(results, 512)
 
 
+def _indices(folder: str) -> str:
+    results = indices.main(["--folder", folder, "--scale", "8", "--repeats", "1"])
+    positive(r.seconds for r in results)
+    own = {r.name: r.values[r.name] for r in results if r.library == "pansharp" and not r.target}
+    for r in results:
+        positive(value for name, value in r.values.items() if name != "d_lambda")
+        # Whoever else is installed must find what we find; float32 costs a few digits.
+        if r.name in own and not math.isclose(r.values[r.name], own[r.name], rel_tol=1e-3):
+            raise SystemExit(f"{r.library} finds {r.name} {r.values[r.name]}, not {own[r.name]}")
+    return indices.report(results)
+
+
 def _engine(folder: str) -> str:
     results = engine_overhead.main(
         ["--folder", folder, "--size", "256", "--pairs", "1", "--warm-up", "0"]
@@ -78,6 +91,7 @@ def main() -> None:
         "gdal": _gdal,
         "memory": _memory,
         "networks": _networks,
+        "indices": _indices,
         # Last: it loads torch into this process, and memory of children counts from its size.
         "engine_overhead": _engine,
     }

@@ -417,7 +417,8 @@ def evaluate_scene(
         Model and its options.
     protocol : {"reduced", "full"}
         ``reduced``: ERGAS, SAM, Q2n on blocks that nothing was fitted to; ``full``: D_lambda, D_s,
-        QNR, D_lambda_K, HQNR.
+        QNR, D_lambda_K, HQNR. Both tell ratio, gains and their source, the rule for the PAN, and
+        how far the product, degraded to the MS grid, is from the MS.
     progress : callable, optional
         Called with (done, total, label).
 
@@ -446,6 +447,30 @@ def evaluate_scene(
         scores=scores,
         protocol=protocol,
         sensor=scene.sensor.name if scene.sensor else None,
-        conventions=dict(card["conventions"]),  # type: ignore[call-overload]
+        conventions=_protocol(scene, protocol, card),
         notes=tuple(outcome.warnings),
     )
+
+
+def _protocol(scene: Scene, protocol: str, card: dict[str, object]) -> dict[str, object]:
+    """What a reader must know to compare these scores with others."""
+    conventions = card["conventions"]
+    full = card["full"]
+    assert isinstance(conventions, dict)
+    assert isinstance(full, dict)
+    if protocol == "reduced":
+        rules = {
+            "ms_rule": "blurred by the Gaussian of the MTF gains, sampled on the coarser grid",
+            "pan_rule": "shrunk to the MS grid with the antialiased cubic, not with its MTF",
+            "reference": "the native MS, on blocks that no adaptation saw",
+        }
+    else:
+        rules = {
+            "ms_rule": "interpolated to the PAN grid at true sub-pixel positions",
+            "pan_rule": "D_s: shrunk with the antialiased cubic and interpolated again",
+        }
+    told = {"ratio": scene.ratio, **rules, **conventions}
+    if "rmse_to_ms_percent" in full:
+        # Wald's first property: the product, degraded, should be the MS.
+        told["consistency_rmse_percent"] = full["rmse_to_ms_percent"]
+    return told

@@ -35,7 +35,7 @@ _LAYERS: dict[str, set[str]] = {
     "tiling": {"geometry/grids"},
     "chips": {"scene", "source", "geometry"},
     "models": {"filters", "sensors", "geometry", "chips"},
-    "evaluation": {"filters", "sensors"},
+    "evaluation": {"filters", "sensors", "tiling"},
     "writers": {"geometry/grids", "tiling"},
     "engine": {"models", "chips", "geometry", "sensors", "tiling", "scene", "source"},
     "adaptation": {
@@ -46,7 +46,7 @@ _LAYERS: dict[str, set[str]] = {
 # The conductors may call every layer and one another; `cli` may call all, and nobody calls it.
 _CONDUCTORS = {
     *("pipeline", "options", "registration", "outcome", "card", "lazy", "external"),
-    *("demo", "simulate", "large_scene", "benchmarking"),
+    *("demo", "simulate", "large_scene", "blockmaps", "benchmarking"),
 }
 _TOP = {"cli", "__main__"}
 

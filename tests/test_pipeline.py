@@ -407,7 +407,16 @@ def test_evaluate_scene_reports_both_protocols(scene: Scene) -> None:
     names = {"D_lambda", "D_s", "QNR", "D_lambda_K", "HQNR", "rmse_to_ms_percent"}
     assert set(full.scores) == names
     assert 0 < full.scores["rmse_to_ms_percent"] < 10
-    assert reduced.conventions["mtf_gains_assumed"] is True
+    for report in (reduced, full):
+        told = report.conventions
+        assert told["mtf_gains_assumed"] is True
+        assert told["mtf_gains_source"] == "assumed"
+        assert told["mtf_gains"] == [0.3] * 3
+        assert told["ratio"] == 4
+        assert told["consistency_rmse_percent"] == full.scores["rmse_to_ms_percent"]
+        assert "ratio: 4" in str(report)
+    assert "not with its MTF" in reduced.conventions["pan_rule"]
+    assert "interpolated again" in full.conventions["pan_rule"]
     with pytest.raises(ps.errors.OptionError, match="protocol"):
         evaluate_scene(scene, options(model="gsa"), protocol="none")
 

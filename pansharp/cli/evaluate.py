@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -13,122 +14,124 @@ from pansharp.errors import GridMismatchError, OptionError
 from pansharp.registry import nearest
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
+    from pansharp.cli._scored import ScoredFile
     from pansharp.evaluation import Report
     from pansharp.source import RasterSource, Source
 
 __all__ = ["command"]
 
 _PROTOCOLS = ("reduced", "full")
-
-
-class _Validity:
-    """Where all of several rasters of one size are valid, as an array (y, x) read on demand."""
-
-    def __init__(self, sources: list[RasterSource]) -> None:
-        self._sources = sources
-        self.shape = (sources[0].height, sources[0].width)
-        self.ndim = 2
-
-    @property
-    def dtype(self) -> np.dtype[np.bool_]:
-        import numpy as np
-
-        return np.dtype(bool)
-
-    def __getitem__(self, key: tuple[slice, ...]) -> NDArray[np.bool_]:
-        import numpy as np
-
-        from pansharp.geometry.grids import Window
-
-        (row, row_end, _), (col, col_end, _) = (
-            part.indices(size) for part, size in zip(key, self.shape, strict=True)
-        )
-        window = Window(row, col, row_end - row, col_end - col)
-        valid = np.ones(window.shape, dtype=bool)
-        for source in self._sources:
-            mask = source.valid(window)
-            if mask is not None:
-                valid &= mask
-        return valid
-
-
-def _mask(*sources: RasterSource) -> _Validity | None:
-    """Validity of all, or None when none of them can have invalid pixels."""
-    doubtful = [source for source in sources if source.may_be_invalid]
-    return _Validity(doubtful) if doubtful else None
+#: Threads unless told otherwise: each works on 180 MiB, and all together should not pass 1 GiB.
+_THREADS = 4
 
 
 def _size(source: Source) -> str:
     return f"{source.bands} bands of {source.height} x {source.width}"
 
 
-def _with_reference(
-    reference: str,
-    fused: str,
-    ratio: float | None,
-    nodata: float | None,
-    data_range: float | None,
-) -> Report:
-    from pansharp.evaluation import evaluate
-    from pansharp.source import SourceView
+@dataclass(frozen=True)
+class _Files:
+    """What both forms with files share."""
 
-    truth, product = _open(reference, nodata), _open(fused, nodata)
-    if (truth.bands, truth.height, truth.width) != (product.bands, product.height, product.width):
-        raise GridMismatchError(
-            f"the reference '{reference}' has {_size(truth)} pixels and '{fused}' has "
-            f"{_size(product)}; cut or reorder one of them so that they agree"
-        )
-    return evaluate(
-        reference=SourceView(truth),
-        fused=SourceView(product),
-        ratio=4 if ratio is None else ratio,
-        mask=_mask(truth, product),
-        data_range=data_range,
-    )
+    fused: str
+    ratio: float | None
+    sensor: str | None
+    nodata: float | None
+    block_size: int
+    workers: int
+    maps: str | None
+    overwrite: bool
 
+    def score(self, product: ScoredFile, names: tuple[str, ...], images: dict[str, Any]) -> Report:
+        """Score, and write maps if they are wanted."""
+        from pansharp.evaluation import evaluate
 
-def _without_reference(
-    fused: str,
-    pan: str,
-    ms: str | list[str],
-    ratio: float | None,
-    sensor: str | None,
-    nodata: float | None,
-) -> Report:
-    from pansharp.evaluation import evaluate
-    from pansharp.source import SourceView, StackSource
+        known = {**images, "fused": product, "block_size": self.block_size, "workers": self.workers}
+        if self.maps is None:
+            return evaluate(**known)
+        from pansharp.blockmaps import BlockMapFiles
 
-    product, guide = _open(fused, nodata), _open(pan, nodata)
-    low = StackSource([_open(name, nodata) for name in ms]) if len(ms) > 1 else _open(ms[0], nodata)
-    if (guide.height, guide.width) != (product.height, product.width):
-        raise GridMismatchError(
-            f"'{fused}' has {_size(product)} pixels and the PAN '{pan}' {guide.height} x "
-            f"{guide.width}; give the PAN on the product's grid"
+        dataset = cast("RasterSource", product.file).dataset()
+        with BlockMapFiles(
+            self.maps,
+            names,
+            product.shape[1:],
+            block=self.block_size,
+            crs=None if dataset.crs is None else str(dataset.crs.to_wkt()),
+            transform=tuple(dataset.transform)[:6],
+            overwrite=self.overwrite,
+        ) as maps:
+            return evaluate(**known, maps=maps)
+
+    def with_reference(self, reference: str, data_range: float | None) -> Report:
+        """Compare with a true image."""
+        from pansharp.blockmaps import REFERENCE_MAPS
+        from pansharp.cli._scored import ScoredFile, validity
+
+        truth, product = _open(reference, self.nodata), _open(self.fused, self.nodata)
+        if (truth.bands, truth.height, truth.width) != (
+            product.bands,
+            product.height,
+            product.width,
+        ):
+            raise GridMismatchError(
+                f"the reference '{reference}' has {_size(truth)} pixels and '{self.fused}' has "
+                f"{_size(product)}; cut or reorder one of them so that they agree"
+            )
+        first, second = ScoredFile(truth), ScoredFile(product)
+        return self.score(
+            second,
+            REFERENCE_MAPS,
+            {
+                "reference": first,
+                "ratio": 4 if self.ratio is None else self.ratio,
+                "mask": validity(first, second),
+                "data_range": data_range,
+            },
         )
-    if low.bands != product.bands:
-        raise GridMismatchError(
-            f"'{fused}' has {product.bands} bands and the MS {low.bands}; give the same bands"
+
+    def without_reference(self, pan: str, ms: Sequence[str]) -> Report:
+        """Compare with the PAN and the MS."""
+        from pansharp.blockmaps import FULL_MAPS
+        from pansharp.cli._scored import ScoredFile, validity
+        from pansharp.source import SourceView, StackSource
+
+        product, guide = _open(self.fused, self.nodata), _open(pan, self.nodata)
+        layers = [_open(name, self.nodata) for name in ms]
+        low = StackSource(layers) if len(layers) > 1 else layers[0]
+        if (guide.height, guide.width) != (product.height, product.width):
+            raise GridMismatchError(
+                f"'{self.fused}' has {_size(product)} pixels and the PAN '{pan}' {guide.height} x "
+                f"{guide.width}; give the PAN on the product's grid"
+            )
+        if low.bands != product.bands:
+            raise GridMismatchError(
+                f"'{self.fused}' has {product.bands} bands and the MS {low.bands}; "
+                "give the same bands"
+            )
+        whole = round(product.height / low.height)
+        if (low.height * whole, low.width * whole) != (product.height, product.width):
+            raise GridMismatchError(
+                f"'{self.fused}' is {product.height} x {product.width} and the MS {low.height} x "
+                f"{low.width}: no whole ratio; "
+                "use `pansharp evaluate SCENE -m MODEL --protocol full`"
+            )
+        if self.ratio is not None and self.ratio != whole:
+            raise OptionError(f"--ratio is {self.ratio:g}, but the files have the ratio {whole}")
+        scored, panchromatic = ScoredFile(product), ScoredFile(guide)
+        return self.score(
+            scored,
+            FULL_MAPS,
+            {
+                "pan": panchromatic,
+                "ms": SourceView(low),
+                "ratio": whole,
+                "sensor": self.sensor,
+                "mask": validity(scored, panchromatic),
+            },
         )
-    found = product.height / low.height
-    whole = round(found)
-    if (low.height * whole, low.width * whole) != (product.height, product.width):
-        raise GridMismatchError(
-            f"'{fused}' is {product.height} x {product.width} and the MS {low.height} x "
-            f"{low.width}: no whole ratio; use `pansharp evaluate SCENE -m MODEL --protocol full`"
-        )
-    if ratio is not None and ratio != whole:
-        raise OptionError(f"--ratio is {ratio:g}, but the files have the ratio {whole}")
-    return evaluate(
-        fused=SourceView(product),
-        pan=SourceView(guide),
-        ms=SourceView(low),
-        ratio=whole,
-        sensor=sensor,
-        mask=_mask(product, guide),
-    )
 
 
 def _open(path: str, nodata: float | None) -> RasterSource:
@@ -144,6 +147,24 @@ def _range(given: float | None, values: dict[str, Any]) -> float | None:
     from pansharp.sensors import get_sensor
 
     return get_sensor(values["sensor"]).max_dn
+
+
+def _files(
+    fused: str, values: dict[str, Any], block_size: int | None, maps: str | None, overwrite: bool
+) -> _Files:
+    from pansharp.engine import default_workers
+
+    _allocator.tune_process()
+    return _Files(
+        fused,
+        values["ratio"],
+        values["sensor"],
+        values["nodata"],
+        32 if block_size is None else block_size,
+        values["workers"] or min(default_workers(), _THREADS),
+        maps,
+        overwrite,
+    )
 
 
 def _of_scene(scene: str | None, values: dict[str, Any], protocol: str | None) -> Report:
@@ -165,7 +186,7 @@ def _of_scene(scene: str | None, values: dict[str, Any], protocol: str | None) -
     name="evaluate",
     epilog="""\b
 Examples:
-  pansharp evaluate --reference truth.tif --fused fused.tif --ratio 4
+  pansharp evaluate --reference truth.tif --fused fused.tif --ratio 4 --maps maps/
   pansharp evaluate --fused fused.tif --pan pan.tif --ms ms.tif --sensor wv3
   pansharp evaluate delivery/ -m rescnn --protocol reduced --json
 """,
@@ -180,6 +201,15 @@ Examples:
     metavar="N",
     help="Largest possible value, for PSNR and SSIM. [that of --sensor]",
 )
+@click.option(
+    "--block-size", type=options.Whole(), metavar="N", help="Side of the blocks, pixels. [32]"
+)
+@click.option(
+    "--maps",
+    metavar="DIR",
+    help="With --fused: write the scores of all blocks as GeoTIFFs into DIR.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace maps that exist.")
 @options.fuse_options
 @options.scene_options
 @options.config_option
@@ -191,6 +221,9 @@ def command(
     fused: str | None,
     protocol: str | None,
     data_range: float | None,
+    block_size: int | None,
+    maps: str | None,
+    overwrite: bool,
     as_json: bool,
     **values: Any,
 ) -> None:
@@ -203,17 +236,17 @@ def command(
     if fused is None and reference is not None:
         raise click.UsageError("--reference needs --fused")
     if fused is None:
+        if maps is not None:
+            raise click.UsageError("--maps goes with --fused")
         report = _of_scene(scene, values, protocol)
     elif scene is not None or protocol is not None:
         raise click.UsageError("--fused goes with --reference, or with --pan and --ms")
     elif reference is not None:
-        report = _with_reference(
-            reference, fused, values["ratio"], values["nodata"], _range(data_range, values)
-        )
+        files = _files(fused, values, block_size, maps, overwrite)
+        report = files.with_reference(reference, _range(data_range, values))
     elif values["pan"] and values["ms"]:
-        report = _without_reference(
-            fused, values["pan"], values["ms"], values["ratio"], values["sensor"], values["nodata"]
-        )
+        files = _files(fused, values, block_size, maps, overwrite)
+        report = files.without_reference(values["pan"], values["ms"])
     else:
         raise click.UsageError("--fused needs --reference, or --pan and --ms")
     if as_json:

@@ -10,16 +10,18 @@ import numpy as np
 from pansharp.errors import MetricError, OptionError
 from pansharp.evaluation import _views as views
 from pansharp.evaluation._prepare import ShrunkView, filtered, interpolated
+from pansharp.evaluation._walk import Held
 from pansharp.evaluation.fullres import FullResolutionSums, Piece, khan_sums, piece_sums
 from pansharp.evaluation.q2n import RangeGuard
 from pansharp.filters import mtf_kernel, mtf_kernels
+from pansharp.tiling import ordered_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from pansharp.evaluation._views import Mask, Raster, Rect, View
+    from pansharp.evaluation._walk import BlockSink, Floats
+    from pansharp.evaluation.q2n import Rounding
     from pansharp.sensors import SensorProfile
 
     Sensor = str | SensorProfile | float
@@ -43,6 +45,8 @@ class FullResolution:
         mask: Mask | None,
         block_size: int,
         mode: str,
+        *,
+        workers: int = 1,
     ) -> None:
         if mode not in ("default", "reference"):
             raise OptionError(f"mode '{mode}' is unknown; choose 'default' or 'reference'")
@@ -79,6 +83,8 @@ class FullResolution:
                 f"fused of {height}x{width} pixels is not a multiple of the block, {self.block}, "
                 "as mode 'reference' needs; crop it or use mode 'default'"
             )
+        self.workers = workers
+        self.valid_pixels = 0
         self.mask = views.mask_view(mask, self.fused.size)
         self.low_mask = None if self.mask is None else views.LowMaskView(self.mask, self.ratio)
 
@@ -116,13 +122,14 @@ class FullResolution:
         fine = low.repeat(ratio, axis=0).repeat(ratio, axis=1)
         return fine[r0 - top * ratio :, c0 - left * ratio :][: r1 - r0, : c1 - c0]
 
-    def _rects(self) -> Iterator[tuple[Rect, NDArray[np.bool_] | None]]:
-        """Rectangles of blocks, cut to the image, and their validity."""
+    def _rects(self) -> list[Rect]:
+        """Rectangles of blocks, cut to the image."""
         height = -(-self.fused.height // self.block) * self.block
         width = -(-self.fused.width // self.block) * self.block
-        for r0, r1, c0, c1 in views.pieces(height, width, self.fused.bands, self.block):
-            rect = (r0, min(r1, self.fused.height), c0, min(c1, self.fused.width))
-            yield rect, self._valid(rect)
+        return [
+            (r0, min(r1, self.fused.height), c0, min(c1, self.fused.width))
+            for r0, r1, c0, c1 in views.pieces(height, width, self.fused.bands, self.block)
+        ]
 
     def _up(self, rect: Rect) -> NDArray[np.float64]:
         return interpolated(self.ms, self.ratio, rect, self.low_mask, "ms")
@@ -134,6 +141,9 @@ class FullResolution:
         spatial: SpatialVariant | None = None,
         khan: Sensor | None = None,
         sensor: Sensor | None = None,
+        rounding: Rounding = "uint16",
+        normalised: bool = False,
+        sink: BlockSink | None = None,
         stacklevel: int = 3,
     ) -> FullResolutionSums:
         """Walk over the scene once and collect the sums of the indices asked for."""
@@ -148,29 +158,62 @@ class FullResolution:
         low_block = self._low_block() if "paper" in (spectral, spatial) else self.block
         bands = self.fused.bands
         kernels = None if khan is None else mtf_kernels(khan, self.ratio, bands)
+        if kernels is not None and normalised:
+            kernels = kernels / kernels.sum(axis=(1, 2), keepdims=True)
         guard = RangeGuard()
-        total = FullResolutionSums.zero(bands)
-        for rect, valid in self._rects():
-            up: NDArray[np.float64] | None = None
-            if khan is not None or "toolbox" in (spectral, spatial) or spatial == "2015":
-                up = self._up(rect)
+        wants_up = khan is not None or "toolbox" in (spectral, spatial) or spatial == "2015"
+        # Several indices filter what lies around a rectangle: read it once for all.
+        halo = 0 if kernels is None else kernels.shape[-1] // 2
+
+        def over(rect: Rect) -> tuple[FullResolutionSums, dict[str, Floats], int]:
+            wide = (rect[0] - halo, rect[1] + halo, rect[2] - halo, rect[3] + halo)
+            fused = Held(self.fused, wide)
+            mask = None if self.mask is None else Held(self.mask, wide)
+            valid = self._valid(rect)
+            up = self._up(rect) if wants_up else None
+            total = FullResolutionSums.zero(bands)
+            blocks: dict[str, Floats] = {}
             for variant_spectral, variant_spatial in _merge(spectral, spatial):
-                piece = self._piece(rect, valid, up, variant_spectral, variant_spatial, sensor)
+                piece = self._piece(
+                    fused, rect, valid, up, variant_spectral, variant_spatial, sensor
+                )
                 paper = "paper" in (variant_spectral, variant_spatial)
-                total += piece_sums(
+                part, found = piece_sums(
                     piece,
                     self.block,
                     low_block if paper else self.block,
                     spectral=variant_spectral is not None,
                     drop=self.drop,
                 )
+                total += part
+                blocks |= found
             if kernels is not None and up is not None:
-                total += self._khan(rect, up, valid, kernels, guard)
+                low = filtered(fused, kernels, rect, mask, "fused")
+                part, values = khan_sums(up, low, valid, self.block, guard, rounding)
+                total += part
+                blocks["d_lambda_k"] = 1.0 - values
+            own = None if mask is None else views.read_mask(mask, rect)
+            size = (rect[1] - rect[0]) * (rect[3] - rect[2])
+            return total, blocks, size if own is None else int(np.count_nonzero(own))
+
+        total = FullResolutionSums.zero(bands)
+        self.valid_pixels = 0
+        rects = self._rects()
+        for rect, (part, blocks, pixels) in zip(
+            rects,
+            ordered_map(over, rects, workers=self.workers if len(rects) > 1 else 1),
+            strict=True,
+        ):
+            total += part
+            self.valid_pixels += pixels
+            if sink is not None and blocks:
+                sink(rect[0] // self.block, rect[2] // self.block, blocks)
         guard.warn(stacklevel)
         return total
 
     def _piece(
         self,
+        image: View,
         rect: Rect,
         valid: NDArray[np.bool_] | None,
         up: NDArray[np.float64] | None,
@@ -178,7 +221,7 @@ class FullResolution:
         spatial: SpatialVariant | None,
         sensor: Sensor | None,
     ) -> Piece:
-        fused = views.clean(self.fused.read(rect), valid, "fused")
+        fused = views.clean(image.read(rect), valid, "fused")
         pan = pan_low = None
         if spatial is not None:
             pan = views.clean(self.pan.read(rect), valid, "pan")
@@ -202,17 +245,6 @@ class FullResolution:
         if pan_low is not None:
             pan_low = views.clean(pan_low, valid, "pan")
         return Piece(fused, up, pan, pan_low, valid, valid)
-
-    def _khan(
-        self,
-        rect: Rect,
-        up: NDArray[np.float64],
-        valid: NDArray[np.bool_] | None,
-        kernels: NDArray[np.float64],
-        guard: RangeGuard,
-    ) -> FullResolutionSums:
-        low = filtered(self.fused, kernels, rect, self.mask, "fused")
-        return khan_sums(up, low, valid, self.block, guard)
 
 
 def _merge(

@@ -169,7 +169,7 @@ class LowMaskView(View):
         return np.asarray(fine.reshape(shape).all(axis=(1, 3)))[None]
 
 
-def mask_view(mask: Mask | None, size: tuple[int, int]) -> View | None:
+def mask_view(mask: Mask | None, size: tuple[int, int]) -> ArrayView | None:
     """View of a mask after checking its shape; None when there is nothing to mask."""
     if mask is None:
         return None
@@ -264,3 +264,12 @@ def check_block(block_size: int, name: str = "block_size") -> int:
     if int(block_size) != block_size or block_size < 2:
         raise MetricError(f"{name} {block_size!r} must be a whole number of at least 2 pixels")
     return int(block_size)
+
+
+def check_range(data_range: float) -> float:
+    """Largest possible value, which must be positive."""
+    if not data_range > 0:
+        raise MetricError(
+            f"data_range {data_range:g} must be positive, for example 2047 for 11 bits"
+        )
+    return float(data_range)

@@ -16,6 +16,8 @@ from pansharp.evaluation.q2n import RangeGuard, q2n_blocks
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pansharp.evaluation.q2n import Rounding
+
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
@@ -205,8 +207,11 @@ class Piece:
 
 def piece_sums(
     piece: Piece, block: int, low_block: int, *, spectral: bool = True, drop: bool = True
-) -> FullResolutionSums:
-    """Block sums of D_lambda (`spectral`) and D_s (where there is a PAN) over one piece."""
+) -> tuple[FullResolutionSums, dict[str, Floats]]:
+    """Block sums of D_lambda (`spectral`) and D_s (where there is a PAN) over one piece.
+
+    The second result holds the D_s of every block, under its name.
+    """
     assert piece.fused is not None
     assert piece.low is not None
     bands = piece.fused.shape[0]
@@ -228,10 +233,12 @@ def piece_sums(
         pairs = _joint(high[part], low[part], drop=drop)
         if spatial:
             column = np.s_[:, :, :bands, bands]
-            guide_sums = _joint(high[column], low[column], drop=drop)
-    else:
+            high, low = high[column], low[column]
+    blocks: dict[str, Floats] = {}
+    if spatial:
         guide_sums = _joint(high, low, drop=drop)
-    return FullResolutionSums(*pairs, *guide_sums)
+        blocks["d_s"] = np.abs(high - low).mean(axis=2)
+    return FullResolutionSums(*pairs, *guide_sums), blocks
 
 
 def _stack(image: NDArray[np.generic], guide: NDArray[np.generic]) -> Floats:
@@ -247,20 +254,22 @@ def khan_sums(
     valid: Bools | None,
     block: int,
     guard: RangeGuard,
-) -> FullResolutionSums:
-    """Q2n between interpolated MS and filtered fused image, ragged sides mirrored."""
+    rounding: Rounding = "uint16",
+) -> tuple[FullResolutionSums, Floats]:
+    """Q2n between interpolated MS and filtered fused image, ragged sides mirrored: sums, blocks."""
     rows = block_count(reference.shape[1], block, block)[1] - reference.shape[1]
     cols = block_count(reference.shape[2], block, block)[1] - reference.shape[2]
-    guard.look(reference)
+    if rounding == "uint16":
+        guard.look(reference)
     if rows or cols:
         margin = ((0, rows), (0, cols))
         reference = np.pad(reference, ((0, 0), *margin), mode="symmetric")
         filtered = np.pad(filtered, ((0, 0), *margin), mode="symmetric")
         valid = None if valid is None else np.pad(valid, margin, mode="symmetric")
-    values = q2n_blocks(reference, filtered, valid, block, block)
+    values = q2n_blocks(reference, filtered, valid, block, block, rounding)
     kept = values[~np.isnan(values)]
     zero = FullResolutionSums.zero(reference.shape[0])
-    return replace(zero, q2n_sum=float(kept.sum()), q2n_blocks=kept.size)
+    return replace(zero, q2n_sum=float(kept.sum()), q2n_blocks=kept.size), values
 
 
 class FullResolutionAccumulator:
@@ -360,11 +369,11 @@ class FullResolutionAccumulator:
         piece = Piece(parts["fused"], parts["ms_up"], parts["pan"], parts["pan_low"], valid, valid)
         sums = FullResolutionSums.zero(self._bands)
         if pan is not None or self._bands > 1:
-            sums += piece_sums(piece, self._block, self._block, spectral=self._bands > 1)
+            sums += piece_sums(piece, self._block, self._block, spectral=self._bands > 1)[0]
         if parts["ms_filtered_fused"] is not None and parts["ms_up"] is not None:
             sums += khan_sums(
                 parts["ms_up"], parts["ms_filtered_fused"], valid, self._block, self._guard
-            )
+            )[0]
         self.sums += sums
         return sums
 

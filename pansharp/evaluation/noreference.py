@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from pansharp.errors import MetricError
 from pansharp.evaluation._fullscene import FullResolution
+from pansharp.evaluation.q2n import check_rounding
 
 if TYPE_CHECKING:
     from pansharp.evaluation._fullscene import Mode, Sensor, SpatialVariant, SpectralVariant
     from pansharp.evaluation._views import Mask, Raster
+    from pansharp.evaluation.q2n import Rounding
 
 __all__ = ["d_lambda", "d_lambda_k", "d_s", "hqnr", "qnr"]
 
@@ -137,6 +139,15 @@ def d_s(
     References
     ----------
     Alparone et al., PE&RS 74(2), 2008; Vivone et al., IEEE TGRS 53(5), 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pansharp.filters import interp23
+    >>> rng = np.random.default_rng(0)
+    >>> ms, pan = rng.integers(100, 2000, (4, 16, 16)), rng.integers(100, 2000, (64, 64))
+    >>> 0.0 < d_s(interp23(ms, 4), ms, pan) < 0.5
+    True
     """
     scene = FullResolution(fused, ms, pan, ratio, mask, block_size, mode)
     return scene.sums(spatial=variant, sensor=sensor).d_s(q)
@@ -161,14 +172,10 @@ def qnr(
 
     Parameters
     ----------
-    fused, ms, pan : array, dask array or view
+    fused, ms, pan, ratio, block_size, mask, mode
         As in `d_s`.
-    ratio : int
-        MS pixel over PAN pixel, a power of two.
     alpha, beta : float
         Exponents.
-    block_size, mask, mode
-        As in `d_lambda`.
 
     Returns
     -------
@@ -183,6 +190,15 @@ def qnr(
     References
     ----------
     Alparone et al., PE&RS 74(2), 2008.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pansharp.filters import interp23
+    >>> ms = np.random.default_rng(0).integers(100, 2000, (4, 32, 32))
+    >>> up = interp23(ms, 4)
+    >>> round(qnr(up, ms, up.mean(axis=0)), 3) == round(1 - d_s(up, ms, up.mean(axis=0)), 3)
+    True
     """
     scene = FullResolution(fused, ms, pan, ratio, mask, block_size, mode)
     if scene.fused.bands < 2:
@@ -198,6 +214,8 @@ def d_lambda_k(
     sensor: Sensor,
     ratio: int = 4,
     block_size: int = 32,
+    rounding: Rounding = "uint16",
+    normalised: bool = False,
     mask: Mask | None = None,
 ) -> float:
     """Khan's spectral distortion, ``1 - Q2n(interpolated MS, MTF-filtered fused)``; ideal 0.
@@ -207,16 +225,17 @@ def d_lambda_k(
 
     Parameters
     ----------
-    fused, ms : array, dask array or view
-        As in `d_lambda`.
+    fused, ms, ratio, mask
+        As in `d_lambda`; the filter uses valid pixels only.
     sensor : str, SensorProfile or float
         Sensor, or one gain at Nyquist for all bands; ``"none"`` is 0.30.
-    ratio : int
-        MS pixel over PAN pixel, a power of two.
     block_size : int
         Side of the Q2n blocks.
-    mask : array or view, optional
-        As in `d_lambda`; the filter uses valid pixels only.
+    rounding : {"uint16", "none"}
+        As in `q2n`.
+    normalised : bool
+        Divide the kernels by their sum. The toolbox does not, so its filter darkens the image by
+        0.1 %; with True the value is not comparable with published tables.
 
     Returns
     -------
@@ -227,6 +246,8 @@ def d_lambda_k(
     ------
     MetricError
         Shapes do not fit, no block left, values not finite.
+    OptionError
+        Unknown rounding.
     UnknownSensorError, BandMismatchError
         The sensor is unknown or has fewer bands than the image.
 
@@ -239,9 +260,18 @@ def d_lambda_k(
     ----------
     Khan, Alparone, Chanussot, "Pansharpening quality assessment using the modulation transfer
     functions of instruments", IEEE TGRS 47(11), 2009.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pansharp.filters import interp23
+    >>> ms = np.random.default_rng(0).integers(100, 2000, (4, 32, 32))
+    >>> 0.0 < d_lambda_k(interp23(ms, 4), ms, sensor="wv3") < 0.5
+    True
     """
+    check_rounding(rounding)
     scene = FullResolution(fused, ms, None, ratio, mask, block_size, "default")
-    return scene.sums(khan=sensor).d_lambda_k()
+    return scene.sums(khan=sensor, rounding=rounding, normalised=normalised).d_lambda_k()
 
 
 def hqnr(
@@ -252,6 +282,8 @@ def hqnr(
     sensor: Sensor,
     ratio: int = 4,
     block_size: int = 32,
+    rounding: Rounding = "uint16",
+    normalised: bool = False,
     mask: Mask | None = None,
     mode: Mode = "default",
 ) -> float:
@@ -261,14 +293,10 @@ def hqnr(
 
     Parameters
     ----------
-    fused, ms, pan : array, dask array or view
+    fused, ms, pan, ratio, block_size, mask, mode
         As in `d_s`.
-    sensor : str, SensorProfile or float
+    sensor, rounding, normalised
         As in `d_lambda_k`.
-    ratio : int
-        MS pixel over PAN pixel, a power of two.
-    block_size, mask, mode
-        As in `d_lambda`.
 
     Returns
     -------
@@ -284,7 +312,17 @@ def hqnr(
     ----------
     Aiazzi et al., "Full-scale assessment of pansharpening methods and data products", SPIE 9244,
     2014; Vivone et al., IEEE GRSM 9(1), 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pansharp.filters import interp23
+    >>> ms = np.random.default_rng(0).integers(100, 2000, (4, 32, 32))
+    >>> up = interp23(ms, 4)
+    >>> 0.5 < hqnr(up, ms, up.mean(axis=0), sensor="wv3") < 1.0
+    True
     """
+    check_rounding(rounding)
     scene = FullResolution(fused, ms, pan, ratio, mask, block_size, mode)
-    sums = scene.sums(spatial="toolbox", khan=sensor)
+    sums = scene.sums(spatial="toolbox", khan=sensor, rounding=rounding, normalised=normalised)
     return (1.0 - sums.d_lambda_k()) * (1.0 - sums.d_s())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from pansharp.errors import MetricError, PansharpWarning
+from pansharp.errors import MetricError, OptionError, PansharpWarning
 from pansharp.evaluation import _views as views
 from pansharp.evaluation._blocks import block_count, blocks_of_mask, center, iter_blocks
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["q2n", "q2n_map"]
+__all__ = ["Rounding", "q2n", "q2n_map"]
+
+Rounding = Literal["uint16", "none"]
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -100,13 +103,16 @@ def q2n_blocks(
     valid: NDArray[np.bool_] | None,
     block: int,
     shift: int,
+    rounding: Rounding = "uint16",
 ) -> Floats:
     """Index of every whole block of two arrays ``(band, y, x)``; NaN where dropped."""
     masks, keep = blocks_of_mask(valid, block, shift)
     rows = (reference.shape[1] - block) // shift + 1
     cols = (reference.shape[2] - block) // shift + 1
     out = np.empty((rows, cols))
-    exact = [image.dtype in (np.uint8, np.uint16) for image in (reference, fused)]
+    exact = [
+        rounding == "none" or image.dtype in (np.uint8, np.uint16) for image in (reference, fused)
+    ]
     for (row, first, last, x), (_, _, _, y) in zip(
         iter_blocks(reference, block, shift), iter_blocks(fused, block, shift), strict=True
     ):
@@ -119,25 +125,35 @@ def q2n_blocks(
     return out
 
 
+def check_rounding(rounding: str) -> None:
+    """Refuse an unknown switch."""
+    if rounding not in ("uint16", "none"):
+        raise OptionError(f"rounding '{rounding}' is unknown; choose 'uint16' or 'none'")
+
+
 class RangeGuard:
     """Remembers whether a floating reference stays within 0 ... 1, where rounding kills Q2n."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._top = -np.inf
         self._seen = False
 
     def look(self, reference: NDArray[np.generic]) -> None:
         """Take a window of the reference into account."""
         if reference.dtype.kind == "f" and reference.size and self._top <= 1.0:
-            self._seen = True
-            self._top = max(self._top, float(np.max(reference)))
+            top = float(np.max(reference))
+            with self._lock:
+                self._seen = True
+                self._top = max(self._top, top)
 
     def warn(self, stacklevel: int) -> None:
         """Warn if all that was seen lies in 0 ... 1 and is not all zero."""
         if self._seen and 0.0 < self._top <= 1.0:
             warnings.warn(
                 f"Q2n rounds to whole numbers but the reference's largest value is "
-                f"{self._top:.3g}; pass digital numbers (multiply by 2^bits - 1)",
+                f"{self._top:.3g}; pass digital numbers (multiply by 2^bits - 1), or "
+                "rounding='none'",
                 PansharpWarning,
                 stacklevel=stacklevel + 1,
             )
@@ -153,6 +169,7 @@ def q2n_map(
     *,
     block_size: int = 32,
     shift: int = 32,
+    rounding: Rounding = "uint16",
     mask: Mask | None = None,
 ) -> Floats:
     """Q2n of every block; see `q2n` for definition, parameters and errors.
@@ -169,7 +186,7 @@ def q2n_map(
     >>> q2n_map(image, image).shape
     (2, 2)
     """
-    return _map(reference, fused, block_size, shift, mask, 3)
+    return _map(reference, fused, block_size, shift, rounding, mask, 3)
 
 
 def _map(
@@ -177,12 +194,14 @@ def _map(
     fused: Raster,
     block_size: int,
     shift: int,
+    rounding: Rounding,
     mask: Mask | None,
     stacklevel: int,
 ) -> Floats:
     block, step = views.check_block(block_size), int(shift)
     if step < 1 or step != shift:
         raise MetricError(f"shift {shift!r} must be a whole number of at least 1 pixel")
+    check_rounding(rounding)
     first, second = views.pair(reference, fused)
     validity = views.mask_view(mask, first.size)
     guard = RangeGuard()
@@ -194,8 +213,9 @@ def _map(
         valid = views.read_mask(validity, rect, "mirror")
         x = views.clean(first.read(rect, "mirror"), valid, "reference")
         y = views.clean(second.read(rect, "mirror"), valid, "fused")
-        guard.look(x)
-        out[b0:b1, a0:a1] = q2n_blocks(x, y, valid, block, step)
+        if rounding == "uint16":
+            guard.look(x)
+        out[b0:b1, a0:a1] = q2n_blocks(x, y, valid, block, step, rounding)
     guard.warn(stacklevel)
     return out
 
@@ -206,6 +226,7 @@ def q2n(
     *,
     block_size: int = 32,
     shift: int = 32,
+    rounding: Rounding = "uint16",
     mask: Mask | None = None,
 ) -> float:
     """Q2n, the hypercomplex universal quality index; ideal 1.
@@ -223,6 +244,9 @@ def q2n(
         Side of a block, pixels.
     shift : int
         Step between blocks; equal to `block_size` means they do not overlap.
+    rounding : {"uint16", "none"}
+        ``"none"`` takes the values as they are, fractions and negative ones included: for
+        reflectance and radiance. Not comparable with published tables.
     mask : array or view, optional
         Shape (y, x), True where valid. A block uses its valid pixels only; blocks with fewer
         than half of their pixels valid are dropped.
@@ -236,6 +260,8 @@ def q2n(
     ------
     MetricError
         Shapes differ, no block is left, values are not finite outside the mask.
+    OptionError
+        Unknown rounding.
 
     Warns
     -----
@@ -254,7 +280,7 @@ def q2n(
     >>> round(q2n(image, image), 12)
     1.0
     """
-    values = _map(reference, fused, block_size, shift, mask, 3)
+    values = _map(reference, fused, block_size, shift, rounding, mask, 3)
     kept = values[~np.isnan(values)]
     if kept.size == 0:
         raise MetricError(

@@ -19,7 +19,7 @@ def _sums(
 ) -> ReferenceSums:
     first, second = views.pair(reference, fused)
     validity = views.mask_view(mask, first.size)
-    return reference_sums(first, second, validity, angles=angles, scatter=scatter)
+    return reference_sums(first, second, validity, with_angles=angles, scatter=scatter)
 
 
 def ergas(reference: Raster, fused: Raster, *, ratio: float = 4, mask: Mask | None = None) -> float:

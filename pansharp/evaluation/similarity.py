@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pansharp.errors import MetricError
 from pansharp.evaluation import _views as views
-from pansharp.evaluation.windowed import WindowPieces
+from pansharp.evaluation._walk import walk
+from pansharp.evaluation.windowed import WindowPart, clip, tiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from pansharp.evaluation._views import Mask, Raster, Rect, View
 
     Floats = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
 
-__all__ = ["ssim", "ssim_bands"]
+__all__ = ["AveragePart", "SimilarityPart", "averaging", "ssim", "ssim_bands"]
 
 
 class _AverageView(views.View):
@@ -73,6 +74,86 @@ def _ssim(x: Floats, y: Floats, c1: float, c2: float, weight: Floats | None) -> 
     )
 
 
+class SimilarityPart(WindowPart):
+    """SSIM: sums of the local index over all windows, per band."""
+
+    def __init__(self, image: View, data_range: float) -> None:
+        super().__init__(image, 11, "SSIM")
+        self._constants = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+
+    def over(self, first: View, second: View, mask: View | None, rect: Rect) -> tuple[Floats, int]:
+        """Sum over the windows that begin in a rectangle, and their number."""
+        total = np.zeros(first.bands)
+        windows = 0
+        for x, y, valid in tiles((first, second), mask, clip(rect, self._size), self._side):
+            weight: Floats | None = None
+            kept = np.ones((x.shape[1] - 10, x.shape[2] - 10), dtype=bool)
+            if valid is not None:
+                weight = _gauss11(valid.astype(np.float64))
+                # A hair below one half, so that rounding cannot drop a half valid window.
+                kept = weight >= 0.5 - 1e-12
+                weight = np.where(kept, weight, 1.0)
+            windows += int(np.count_nonzero(kept))
+            for band in range(first.bands):
+                values = _ssim(x[band], y[band], *self._constants, weight)
+                total[band] += values.sum() if valid is None else values[kept].sum()
+        return total, windows
+
+
+def averaging(size: tuple[int, int]) -> int:
+    """By how much an image is averaged and thinned before SSIM; 1 for small ones."""
+    return max(1, int(min(size) / 256 + 0.5))
+
+
+class AveragePart:
+    """SSIM of a large image: keeps its averages, which are few, while others walk over it."""
+
+    def __init__(self, image: View, data_range: float) -> None:
+        self._factor = averaging(image.size)
+        rows, cols = (-(-side // self._factor) for side in image.size)
+        self.reach = ((self._factor - 1) // 2, self._factor // 2)
+        self._range = data_range
+        self._images = [np.empty((image.bands, rows, cols)) for _ in range(2)]
+        self._mask: Bools | None = None
+
+    def over(
+        self, first: View, second: View, mask: View | None, rect: Rect
+    ) -> tuple[Rect, list[NDArray[np.generic]]]:
+        """Averages of the cells that begin in a rectangle, and their validity."""
+        coarse = _averaged((first, second), mask, self._factor)
+        begin = tuple(-(-side // self._factor) for side in rect)
+        r0, r1, c0, c1 = clip(begin, coarse[0].size)  # type: ignore[arg-type]
+        return (r0, r1, c0, c1), [
+            image.inside((r0, r1, c0, c1)) for image in coarse if r1 > r0 and c1 > c0
+        ]
+
+    def take(self, sums: tuple[Rect, list[NDArray[np.generic]]]) -> dict[str, Floats]:
+        """Keep the averages of the next rectangle."""
+        (r0, r1, c0, c1), parts = sums
+        for image, part in zip(self._images, parts, strict=False):
+            image[:, r0:r1, c0:c1] = part
+        if len(parts) == 3:
+            if self._mask is None:
+                self._mask = np.zeros(self._images[0].shape[1:], dtype=bool)
+            self._mask[r0:r1, c0:c1] = parts[2][0]
+        return {}
+
+    def bands(self) -> Floats:
+        """SSIM of the averages, per band."""
+        first, second = views.pair(*self._images)
+        part = SimilarityPart(first, self._range)
+        walk(first, second, views.mask_view(self._mask, first.size), [part])
+        return part.bands()
+
+
+def _averaged(images: tuple[View, View], mask: View | None, factor: int) -> list[View]:
+    """Both images averaged and thinned, and their mask if there is one."""
+    if mask is None:
+        return [_AverageView(image, factor) for image in images]
+    coarse: list[View] = [_AverageView(_Filled(image, mask), factor) for image in images]
+    return [*coarse, _AverageView(mask, factor, mask=True)]
+
+
 def ssim_bands(
     reference: Raster, fused: Raster, *, data_range: float, mask: Mask | None = None
 ) -> Floats:
@@ -83,44 +164,18 @@ def ssim_bands(
     ndarray
         Shape (band,), float64.
     """
-    if not data_range > 0:
-        raise MetricError(
-            f"data_range {data_range:g} must be positive, for example 2047 for 11 bits"
-        )
+    views.check_range(data_range)
     first: View
     second: View
     first, second = views.pair(reference, fused)
-    validity = views.mask_view(mask, first.size)
-    factor = int(min(first.size) / 256 + 0.5)
+    validity: View | None = views.mask_view(mask, first.size)
+    factor = averaging(first.size)
     if factor > 1:
-        if validity is not None:
-            first, second = _Filled(first, validity), _Filled(second, validity)
-            validity = _AverageView(validity, factor, mask=True)
-        first, second = _AverageView(first, factor), _AverageView(second, factor)
-    height, width = first.height - 10, first.width - 10
-    if height < 1 or width < 1:
-        raise MetricError(
-            f"image of {first.height}x{first.width} pixels is smaller than the window of SSIM, "
-            "11x11; use a larger image"
-        )
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    total = np.zeros(first.bands)
-    windows = 0
-    for x, y, valid in WindowPieces(first, second, validity, 11).tiles((height, width)):
-        weight: Floats | None = None
-        kept = np.ones((x.shape[1] - 10, x.shape[2] - 10), dtype=bool)
-        if valid is not None:
-            weight = _gauss11(valid.astype(np.float64))
-            # A hair below one half, so that rounding cannot drop a window that is half valid.
-            kept = weight >= 0.5 - 1e-12
-            weight = np.where(kept, weight, 1.0)
-        windows += int(np.count_nonzero(kept))
-        for band in range(first.bands):
-            values = _ssim(x[band], y[band], c1, c2, weight)
-            total[band] += values.sum() if valid is None else values[kept].sum()
-    if windows == 0:
-        raise MetricError("no window is at least half valid; check the mask (True means valid)")
-    return total / windows
+        first, second, *rest = _averaged((first, second), validity, factor)
+        validity = rest[0] if rest else None
+    part = SimilarityPart(first, data_range)
+    walk(first, second, validity, [part])
+    return part.bands()
 
 
 class _Filled(views.View):

@@ -14,15 +14,25 @@ import numpy as np
 
 from pansharp.errors import MetricError
 from pansharp.evaluation import _views as views
-from pansharp.evaluation._blocks import block_count
+from pansharp.evaluation._walk import walk
 from pansharp.evaluation.q2n import RangeGuard, q2n_blocks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pansharp.evaluation._views import Rect, View
+    from pansharp.evaluation.q2n import Rounding
+
     Floats = NDArray[np.float64]
 
-__all__ = ["ReferenceAccumulator", "ReferenceSums", "pixel_sums", "reference_sums"]
+__all__ = [
+    "ReferenceAccumulator",
+    "ReferenceSums",
+    "SumsPart",
+    "angles",
+    "pixel_sums",
+    "reference_sums",
+]
 
 _CHUNK = 1 << 16
 """Numbers of one image that are worked on at a time: they stay in the processor's cache."""
@@ -161,10 +171,7 @@ class ReferenceSums:
 
     def psnr_bands(self, data_range: float) -> Floats:
         """Peak signal-to-noise ratio per band, dB; infinite where equal."""
-        if not data_range > 0:
-            raise MetricError(
-                f"data_range {data_range:g} must be positive, for example 2047 for 11 bits"
-            )
+        data_range = views.check_range(data_range)
         mse = self.mse()
         with np.errstate(divide="ignore"):
             return np.asarray(10.0 * np.log10(data_range**2 / mse))
@@ -188,8 +195,8 @@ class ReferenceSums:
         return out
 
 
-def _angles(x: Floats, y: Floats) -> tuple[float, int]:
-    """Sum of the angles between the columns of two (band, pixel) arrays, and their number."""
+def angles(x: Floats, y: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Angles between the columns of two (band, pixel) arrays, radians, and where they count."""
     xx = np.einsum("bn,bn->n", x, x)
     yy = np.einsum("bn,bn->n", y, y)
     norm = np.sqrt(xx * yy)
@@ -197,7 +204,7 @@ def _angles(x: Floats, y: Floats) -> tuple[float, int]:
     cosine = np.divide(np.einsum("bn,bn->n", x, y), norm, out=np.ones_like(norm), where=used)
     # Rounding may lift the cosine above 1; the reference then keeps the real part, 0.
     np.clip(cosine, -1.0, 1.0, out=cosine)
-    return float(np.arccos(cosine, out=cosine).sum()), int(np.count_nonzero(used))
+    return np.arccos(cosine, out=cosine), used
 
 
 def pixel_sums(
@@ -205,7 +212,7 @@ def pixel_sums(
     fused: NDArray[np.generic],
     valid: NDArray[np.bool_] | None,
     *,
-    angles: bool = True,
+    with_angles: bool = True,
     scatter: bool = True,
 ) -> ReferenceSums:
     """Sums over the valid pixels of two finite arrays ``(band, y, x)``."""
@@ -225,7 +232,11 @@ def pixel_sums(
         difference = x - y
         error = np.einsum("bn,bn->b", difference, difference)
         mean = x.mean(axis=1)
-        angle, used = _angles(x, y) if angles else (0.0, 0)
+        angle_sum, angle_pixels = 0.0, 0
+        if with_angles:
+            # Where a spectrum is all zero the angle is 0 and does not count.
+            angle, used = angles(x, y)
+            angle_sum, angle_pixels = float(angle.sum()), int(np.count_nonzero(used))
         zero = np.zeros(bands)
         moments = (zero, zero, zero)
         mean_fused = zero
@@ -238,7 +249,7 @@ def pixel_sums(
                 np.einsum("bn,bn->b", y, y),
                 np.einsum("bn,bn->b", x, y),
             )
-        total += ReferenceSums(pixels, error, mean, mean_fused, *moments, angle, used)
+        total += ReferenceSums(pixels, error, mean, mean_fused, *moments, angle_sum, angle_pixels)
     return total
 
 
@@ -308,10 +319,9 @@ class ReferenceAccumulator:
         first, second = views.pair(reference, fused)
         if first.bands != self._bands:
             raise MetricError(f"piece has {first.bands} bands, the image {self._bands}")
-        validity = views.mask_view(mask, first.size)
-        _, rows = block_count(first.height, self._block, self._block)
-        _, cols = block_count(first.width, self._block, self._block)
-        sums = _rectangle(first, second, validity, (0, rows, 0, cols), self._block, self._guard)
+        part = SumsPart(self._bands, self._block, guard=self._guard)
+        walk(first, second, views.mask_view(mask, first.size), [part], step=self._block)
+        sums = part.sums
         self.sums += sums
         return sums
 
@@ -321,56 +331,77 @@ class ReferenceAccumulator:
         return self.sums.scores(self._ratio)
 
 
-def _rectangle(
-    reference: views.View,
-    fused: views.View,
-    mask: views.View | None,
-    rect: views.Rect,
-    block: int,
-    guard: RangeGuard | None,
-    *,
-    angles: bool = True,
-    scatter: bool = True,
-) -> ReferenceSums:
-    """Sums over one rectangle, whose part outside the images serves Q2n only."""
-    valid = views.read_mask(mask, rect, "mirror")
-    x = views.clean(reference.read(rect, "mirror"), valid, "reference")
-    y = views.clean(fused.read(rect, "mirror"), valid, "fused")
-    inside = np.s_[..., : reference.height - rect[0], : reference.width - rect[2]]
-    own = None if valid is None else valid[inside]
-    sums = pixel_sums(x[inside], y[inside], own, angles=angles, scatter=scatter)
-    if guard is None:
-        return sums
-    guard.look(x)
-    values = q2n_blocks(x, y, valid, block, block)
-    kept = values[~np.isnan(values)]
-    return replace(
-        sums,
-        q2n_sum=float(kept.sum()),
-        q2n_blocks=kept.size,
-    )
+class SumsPart:
+    """The sums of ERGAS, SAM, RMSE, CC and, with a block, Q2n.
+
+    Parameters
+    ----------
+    bands : int
+        Number of bands.
+    block : int, optional
+        Side of the Q2n blocks, on whose multiples all rectangles begin; None leaves Q2n out.
+    with_angles, scatter : bool
+        Whether to take the sums of SAM and of CC.
+    rounding : {"uint16", "none"}
+        As in `pansharp.evaluation.q2n`.
+    guard : RangeGuard, optional
+        Looks at the values of the reference.
+    """
+
+    reach = (0, 0)
+
+    def __init__(
+        self,
+        bands: int,
+        block: int | None = None,
+        *,
+        with_angles: bool = True,
+        scatter: bool = True,
+        rounding: Rounding = "uint16",
+        guard: RangeGuard | None = None,
+    ) -> None:
+        self.sums = ReferenceSums.zero(bands)
+        self._block = block
+        self._angles, self._scatter = with_angles, scatter
+        self._rounding: Rounding = rounding
+        self.guard = guard or RangeGuard()
+
+    def over(
+        self, first: View, second: View, mask: View | None, rect: Rect
+    ) -> tuple[ReferenceSums, Floats | None]:
+        """Sums over a rectangle, whose part outside the images serves Q2n only."""
+        valid = views.read_mask(mask, rect, "mirror")
+        x = views.clean(first.read(rect, "mirror"), valid, "reference")
+        y = views.clean(second.read(rect, "mirror"), valid, "fused")
+        inside = np.s_[..., : first.height - rect[0], : first.width - rect[2]]
+        own = None if valid is None else valid[inside]
+        sums = pixel_sums(
+            x[inside], y[inside], own, with_angles=self._angles, scatter=self._scatter
+        )
+        if self._block is None:
+            return sums, None
+        if self._rounding == "uint16":
+            self.guard.look(x)
+        values = q2n_blocks(x, y, valid, self._block, self._block, self._rounding)
+        kept = values[~np.isnan(values)]
+        return replace(sums, q2n_sum=float(kept.sum()), q2n_blocks=kept.size), values
+
+    def take(self, sums: tuple[ReferenceSums, Floats | None]) -> dict[str, Floats]:
+        """Add the next rectangle; tell the Q2n of its blocks."""
+        self.sums += sums[0]
+        return {} if sums[1] is None else {"q2n": sums[1]}
 
 
 def reference_sums(
-    reference: views.View,
-    fused: views.View,
-    mask: views.View | None,
+    reference: View,
+    fused: View,
+    mask: View | None,
     *,
-    block: int | None = None,
-    angles: bool = True,
+    with_angles: bool = True,
     scatter: bool = True,
-    stacklevel: int = 2,
+    workers: int = 1,
 ) -> ReferenceSums:
-    """Walk over two images of any size once; Q2n only where `block` is given."""
-    step = block or 1
-    guard = RangeGuard() if block else None
-    _, height = block_count(reference.height, step, step)
-    _, width = block_count(reference.width, step, step)
-    total = ReferenceSums.zero(reference.bands)
-    for rect in views.pieces(height, width, reference.bands, step):
-        total += _rectangle(
-            reference, fused, mask, rect, step, guard, angles=angles, scatter=scatter
-        )
-    if guard is not None:
-        guard.warn(stacklevel + 1)
-    return total
+    """Sums over two images of any size, without Q2n."""
+    part = SumsPart(reference.bands, with_angles=with_angles, scatter=scatter)
+    walk(reference, fused, mask, [part], workers=workers)
+    return part.sums

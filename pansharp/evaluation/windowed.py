@@ -8,9 +8,10 @@ import numpy as np
 
 from pansharp.errors import MetricError, OptionError
 from pansharp.evaluation import _views as views
+from pansharp.evaluation._walk import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -19,60 +20,68 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
-__all__ = ["WindowPieces", "q", "q_bands", "scc"]
+__all__ = ["GradientPart", "QualityPart", "WindowPart", "clip", "q", "q_bands", "scc", "tiles"]
 
 Q_WINDOW = 32
 _TILE = (96, 256)
 """Window positions worked on at a time, so that the sums stay in the processor's cache."""
 
 
-class WindowPieces:
-    """Pixels under the window positions of a tile, read piece by piece."""
+def clip(rect: Rect, size: tuple[int, int]) -> Rect:
+    """The part of a rectangle that lies inside an image; empty where none does."""
+    r0, r1, c0, c1 = rect
+    return r0, min(r1, size[0]), c0, min(c1, size[1])
 
-    def __init__(self, first: View, second: View, mask: View | None, reach: int) -> None:
-        self._images = (first, second)
-        self._mask = mask
-        self._reach = reach
 
-    def tiles(
-        self, size: tuple[int, int], *, before: int = 0, zero: bool = False
-    ) -> Iterator[tuple[Floats, Floats, Bools | None]]:
-        """Both images ``(band, y, x)`` and their validity, for tile after tile of positions.
+def tiles(
+    images: tuple[View, View],
+    mask: View | None,
+    rect: Rect,
+    reach: int,
+    *,
+    before: int = 0,
+    zero: bool = False,
+) -> Iterator[tuple[Floats, Floats, Bools | None]]:
+    """Pixels under the window positions of a rectangle, tile after tile of positions.
 
-        Position p needs pixels ``p - before ... p - before + reach - 1``; with `zero` the pixels
-        outside are 0 and count as valid, else no position needs any.
-        """
-        after = self._reach - 1 - before
-        for r0, r1, c0, c1 in views.pieces(*size, self._images[0].bands, 1):
-            rect = (r0 - before, r1 + after, c0 - before, c1 + after)
-            valid = self._valid(rect, zero)
-            x, y = (
-                views.clean(image.read(rect, "zero" if zero else "edge"), valid, name)
-                for image, name in zip(self._images, ("reference", "fused"), strict=True)
+    Both images ``(band, y, x)`` and their validity. Position p needs pixels ``p - before ...
+    p - before + reach - 1``; with `zero` the pixels outside are 0 and count as valid, else no
+    position needs any.
+    """
+    r0, r1, c0, c1 = rect
+    if r0 >= r1 or c0 >= c1:
+        return
+    after = reach - 1 - before
+    wide = (r0 - before, r1 + after, c0 - before, c1 + after)
+    valid = _valid(mask, wide, zero)
+    x, y = (
+        views.clean(image.read(wide, "zero" if zero else "edge"), valid, name)
+        for image, name in zip(images, ("reference", "fused"), strict=True)
+    )
+    for row in range(0, r1 - r0, _TILE[0]):
+        for col in range(0, c1 - c0, _TILE[1]):
+            part = np.s_[
+                ...,
+                row : min(row + _TILE[0], r1 - r0) + reach - 1,
+                col : min(col + _TILE[1], c1 - c0) + reach - 1,
+            ]
+            yield (
+                x[part].astype(np.float64),
+                y[part].astype(np.float64),
+                None if valid is None else valid[part],
             )
-            for row in range(0, r1 - r0, _TILE[0]):
-                for col in range(0, c1 - c0, _TILE[1]):
-                    part = np.s_[
-                        ...,
-                        row : min(row + _TILE[0], r1 - r0) + self._reach - 1,
-                        col : min(col + _TILE[1], c1 - c0) + self._reach - 1,
-                    ]
-                    yield (
-                        x[part].astype(np.float64),
-                        y[part].astype(np.float64),
-                        None if valid is None else valid[part],
-                    )
 
-    def _valid(self, rect: Rect, zero: bool) -> Bools | None:
-        if self._mask is None:
-            return None
-        valid = self._mask.read(rect, "zero" if zero else "edge")[0].astype(bool)
-        if zero:
-            rows = np.arange(rect[0], rect[1])
-            cols = np.arange(rect[2], rect[3])
-            valid[(rows < 0) | (rows >= self._mask.height)] = True
-            valid[:, (cols < 0) | (cols >= self._mask.width)] = True
-        return None if valid.all() else valid
+
+def _valid(mask: View | None, rect: Rect, zero: bool) -> Bools | None:
+    if mask is None:
+        return None
+    valid = mask.read(rect, "zero" if zero else "edge")[0].astype(bool)
+    if zero:
+        rows = np.arange(rect[0], rect[1])
+        cols = np.arange(rect[2], rect[3])
+        valid[(rows < 0) | (rows >= mask.height)] = True
+        valid[:, (cols < 0) | (cols >= mask.width)] = True
+    return None if valid.all() else valid
 
 
 def _box32(image: Floats) -> Floats:
@@ -100,30 +109,70 @@ def _uiqi(x: Floats, y: Floats, count: Floats | float) -> Floats:
     return out
 
 
-def _q_bands(first: View, second: View, mask: View | None) -> Floats:
-    height, width = first.height - Q_WINDOW + 1, first.width - Q_WINDOW + 1
-    if height < 1 or width < 1:
-        raise MetricError(
-            f"image of {first.height}x{first.width} pixels is smaller than the window of Q, "
-            f"{Q_WINDOW}x{Q_WINDOW}; use a larger image"
-        )
-    total = np.zeros(first.bands)
-    windows = 0
-    for x, y, valid in WindowPieces(first, second, mask, Q_WINDOW).tiles((height, width)):
-        count: Floats | float = float(Q_WINDOW**2)
-        kept: Bools | None = None
-        if valid is not None:
-            count = _box32(valid.astype(np.float64))
-            kept = 2.0 * count >= Q_WINDOW**2
-            windows += int(np.count_nonzero(kept))
-        else:
-            windows += (x.shape[1] - Q_WINDOW + 1) * (x.shape[2] - Q_WINDOW + 1)
-        for band in range(first.bands):
-            values = _uiqi(x[band], y[band], count)
-            total[band] += values.sum() if kept is None else values[kept].sum()
-    if windows == 0:
-        raise MetricError("no 32x32 window is at least half valid; check the mask (True is valid)")
-    return total / windows
+class WindowPart:
+    """What indices on sliding windows share: the mean over all windows, per band.
+
+    Parameters
+    ----------
+    image : View
+        One of the images.
+    side : int
+        Side of a window.
+    index : str
+        Name in messages.
+    """
+
+    def __init__(self, image: View, side: int, index: str) -> None:
+        self.reach = (0, side - 1)
+        self._side = side
+        self._size = image.height - side + 1, image.width - side + 1
+        if min(self._size) < 1:
+            raise MetricError(
+                f"image of {image.height}x{image.width} pixels is smaller than the window of "
+                f"{index}, {side}x{side}; use a larger image"
+            )
+        self._total = np.zeros(image.bands)
+        self._windows = 0
+
+    def take(self, sums: tuple[Floats, int]) -> dict[str, Floats]:
+        """Add sum and number of the windows of the next rectangle."""
+        self._total += sums[0]
+        self._windows += sums[1]
+        return {}
+
+    def bands(self) -> Floats:
+        """Mean of the windows, per band."""
+        if self._windows == 0:
+            raise MetricError(
+                f"no {self._side}x{self._side} window is at least half valid; "
+                "check the mask (True means valid)"
+            )
+        return self._total / self._windows
+
+
+class QualityPart(WindowPart):
+    """Q: sums of the universal index over all windows, per band."""
+
+    def __init__(self, image: View) -> None:
+        super().__init__(image, Q_WINDOW, "Q")
+
+    def over(self, first: View, second: View, mask: View | None, rect: Rect) -> tuple[Floats, int]:
+        """Sum over the windows that begin in a rectangle, and their number."""
+        total = np.zeros(first.bands)
+        windows = 0
+        for x, y, valid in tiles((first, second), mask, clip(rect, self._size), Q_WINDOW):
+            count: Floats | float = float(Q_WINDOW**2)
+            kept: Bools | None = None
+            if valid is not None:
+                count = _box32(valid.astype(np.float64))
+                kept = 2.0 * count >= Q_WINDOW**2
+                windows += int(np.count_nonzero(kept))
+            else:
+                windows += (x.shape[1] - Q_WINDOW + 1) * (x.shape[2] - Q_WINDOW + 1)
+            for band in range(first.bands):
+                values = _uiqi(x[band], y[band], count)
+                total[band] += values.sum() if kept is None else values[kept].sum()
+        return total, windows
 
 
 def q_bands(reference: Raster, fused: Raster, *, mask: Mask | None = None) -> Floats:
@@ -135,7 +184,9 @@ def q_bands(reference: Raster, fused: Raster, *, mask: Mask | None = None) -> Fl
         Shape (band,), float64.
     """
     first, second = views.pair(reference, fused)
-    return _q_bands(first, second, views.mask_view(mask, first.size))
+    part = QualityPart(first)
+    walk(first, second, views.mask_view(mask, first.size), [part])
+    return part.bands()
 
 
 def q(reference: Raster, fused: Raster, *, mask: Mask | None = None) -> float:
@@ -190,6 +241,57 @@ def _magnitude(x: Floats) -> Floats:
     return np.asarray(np.sqrt(down * down + across * across))
 
 
+class GradientPart:
+    """SCC: sums of squares and products of the gradients."""
+
+    reach = (1, 1)
+
+    def __init__(self, image: View, variant: str = "2021") -> None:
+        self._inner: Rect | None = None
+        self._gradient = _horizontal
+        if variant == "2021":
+            self._gradient = _magnitude
+            if min(image.size) < 3:
+                raise MetricError(
+                    f"image of {image.height}x{image.width} pixels is too small for SCC"
+                )
+            self._inner = (1, image.height - 1, 1, image.width - 1)
+        self._sums = np.zeros(3)
+
+    def over(self, first: View, second: View, mask: View | None, rect: Rect) -> Floats:
+        """Sums over the gradients of a rectangle: of xx, yy, xy."""
+        if self._inner is not None:
+            first, second = (views.CropView(image, self._inner) for image in (first, second))
+            mask = None if mask is None else views.CropView(mask, self._inner)
+            rect = tuple(max(side - 1, 0) for side in rect)  # type: ignore[assignment]
+        sums = np.zeros(3)
+        for x, y, valid in tiles(
+            (first, second), mask, clip(rect, first.size), 3, before=1, zero=True
+        ):
+            gx, gy = self._gradient(x), self._gradient(y)
+            if valid is not None:
+                rows = valid[:-2] & valid[1:-1] & valid[2:]
+                kept = rows[:, :-2] & rows[:, 1:-1] & rows[:, 2:]
+                gx *= kept
+                gy *= kept
+            sums += np.vdot(gx, gx), np.vdot(gy, gy), np.vdot(gx, gy)
+        return sums
+
+    def take(self, sums: Floats) -> dict[str, Floats]:
+        """Add the next rectangle."""
+        self._sums += sums
+        return {}
+
+    def scc(self) -> float:
+        """The coefficient."""
+        xx, yy, xy = self._sums
+        if xx == 0.0 or yy == 0.0:
+            name = "reference" if xx == 0.0 else "fused image"
+            raise MetricError(f"the {name} has no gradient in a valid pixel, so SCC is not defined")
+        # One root each: the product of the two sums may overflow long before they do.
+        return float(xy / (np.sqrt(xx) * np.sqrt(yy)))
+
+
 def scc(
     reference: Raster,
     fused: Raster,
@@ -237,33 +339,7 @@ def scc(
     """
     if variant not in ("2021", "2015"):
         raise OptionError(f"variant '{variant}' of SCC is unknown; choose '2021' or '2015'")
-    first: View
-    second: View
     first, second = views.pair(reference, fused)
-    validity = views.mask_view(mask, first.size)
-    gradient: Callable[[Floats], Floats] = _horizontal
-    if variant == "2021":
-        gradient = _magnitude
-        if min(first.size) < 3:
-            raise MetricError(f"image of {first.height}x{first.width} pixels is too small for SCC")
-        inner = (1, first.height - 1, 1, first.width - 1)
-        first, second = views.CropView(first, inner), views.CropView(second, inner)
-        validity = None if validity is None else views.CropView(validity, inner)
-    xx = yy = xy = 0.0
-    for x, y, valid in WindowPieces(first, second, validity, 3).tiles(
-        first.size, before=1, zero=True
-    ):
-        gx, gy = gradient(x), gradient(y)
-        if valid is not None:
-            rows = valid[:-2] & valid[1:-1] & valid[2:]
-            kept = rows[:, :-2] & rows[:, 1:-1] & rows[:, 2:]
-            gx *= kept
-            gy *= kept
-        xx += float(np.vdot(gx, gx))
-        yy += float(np.vdot(gy, gy))
-        xy += float(np.vdot(gx, gy))
-    if xx == 0.0 or yy == 0.0:
-        name = "reference" if xx == 0.0 else "fused image"
-        raise MetricError(f"the {name} has no gradient in a valid pixel, so SCC is not defined")
-    # One root each: the product of the two sums may overflow long before they do.
-    return xy / (float(np.sqrt(xx)) * float(np.sqrt(yy)))
+    part = GradientPart(first, variant)
+    walk(first, second, views.mask_view(mask, first.size), [part])
+    return part.scc()

@@ -104,6 +104,12 @@ SCORES: dict[str, Score] = {
 }
 
 
+@pytest.fixture(scope="session")
+def scores() -> dict[str, Score]:
+    """All indices by name."""
+    return SCORES
+
+
 @pytest.fixture(params=SCORES)
 def score(request: pytest.FixtureRequest) -> Score:
     """Each index in turn."""

@@ -95,6 +95,102 @@ def test_masking_a_good_half_leaves_the_bad_half(scene) -> None:
     assert ev.q2n(scene.reference, fused, mask=~left) == pytest.approx(1.0, abs=1e-12)
 
 
+IDEAL = {
+    "ergas": 0.0, "sam": 0.0, "q2n": 1.0, "q": 1.0, "scc": 1.0, "scc_2015": 1.0,
+    "ssim": 1.0, "rmse": 0.0, "cc": 1.0, "psnr": np.inf,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IDEAL)
+@pytest.mark.parametrize("size", [(128, 160), (452, 484)])
+def test_masking_all_errors_leaves_a_perfect_image(
+    build_scene, scores, name: str, size: tuple[int, int]
+) -> None:
+    images = build_scene(bands=2, height=size[0], width=size[1])
+    mask = np.ones(size, dtype=bool)
+    # The edge of a hole must not count either; nor may an averaged cell that it touches.
+    mask[30:57, 41:80] = mask[90:101, :9] = False
+    fused = np.where(mask, images.reference, 9.0 * images.reference[::-1] + 500.0)
+    value = scores[name](images.reference, fused, images.ms, images.pan, mask)
+    assert value == pytest.approx(IDEAL[name], abs=1e-12)
+    assert scores[name](images.reference, fused, images.ms, images.pan, None) != pytest.approx(
+        IDEAL[name], abs=1e-3
+    )
+
+
+def test_masked_windows_follow_their_definition(scene) -> None:
+    rows, cols = 44, 41
+    x, y = scene.reference[:2, :rows, :cols], scene.fused[:2, :rows, :cols]
+    mask = np.ones((rows, cols), dtype=bool)
+    mask[8:40, 3:20] = mask[0, 0] = False
+    gauss = np.exp(-((np.arange(11) - 5) ** 2) / 4.5)
+    gauss = np.outer(gauss, gauss) / gauss.sum() ** 2
+
+    def windows(side: int):
+        for row in range(rows - side + 1):
+            for col in range(cols - side + 1):
+                at = np.s_[..., row : row + side, col : col + side]
+                yield x[at], y[at], mask[at]
+
+    quality = []
+    for a, b, valid in windows(32):
+        if 2 * valid.sum() < 32 * 32:
+            continue
+        for p, q in zip(a[:, valid], b[:, valid], strict=True):
+            (cpp, cpq), (_, cqq) = np.cov(p, q, bias=True)
+            m, n = p.mean(), q.mean()
+            quality.append(4 * cpq * m * n / ((cpp + cqq) * (m * m + n * n)))
+    _same(ev.q(x, y, mask=mask), np.mean(quality))
+    similar = []
+    c1, c2 = (0.01 * 2047) ** 2, (0.03 * 2047) ** 2
+    for a, b, valid in windows(11):
+        weight = gauss * valid
+        if weight.sum() < 0.5:
+            continue
+        weight = weight / weight.sum()
+        for p, q in zip(a, b, strict=True):
+            m, n = (weight * p).sum(), (weight * q).sum()
+            cpp, cqq = (weight * (p - m) ** 2).sum(), (weight * (q - n) ** 2).sum()
+            cpq = (weight * (p - m) * (q - n)).sum()
+            similar.append(
+                (2 * m * n + c1) * (2 * cpq + c2) / ((m * m + n * n + c1) * (cpp + cqq + c2))
+            )
+    _same(ev.ssim(x, y, data_range=2047, mask=mask), np.mean(similar))
+
+
+def test_masked_filters_follow_their_definition(scene) -> None:
+    from pansharp.filters import correlate_replicate, interp23, mtf_kernel, mtf_kernels
+
+    _, fused, ms, pan = scene
+    low = np.ones(ms.shape[1:], dtype=bool)
+    # Far from the blocks that are compared, nothing but the filters can see the hole.
+    low[8:16, 16:24] = False
+    mask = low.repeat(4, axis=0).repeat(4, axis=1)
+
+    def soft(image: np.ndarray, kernels: np.ndarray) -> np.ndarray:
+        total = correlate_replicate(np.where(mask, image, 0.0), kernels)
+        seen = correlate_replicate(mask[None] * np.ones(total.shape), kernels)
+        return total / np.where(mask, seen / kernels.sum((1, 2))[:, None, None], 1.0)
+
+    # A smooth MS, so that holes filled from the neighbours change nothing.
+    ms = np.full_like(ms, 500.0)
+    up = interp23(ms, 4)
+    blurred = soft(fused, mtf_kernels("QB", 4, 4))
+    assert ev.d_lambda_k(fused, ms, sensor="QB", mask=mask) == pytest.approx(
+        1 - ev.q2n(up, blurred, mask=mask), rel=1e-9
+    )
+    _, _, ms, _ = scene
+    kernel = mtf_kernel("QB", 4, "pan", legacy=True)[None]
+    plain = ev.d_s(fused, ms, pan, variant="2015", sensor="QB", mask=mask)
+    poisoned = pan.copy()
+    poisoned[~mask] = 9999.0
+    assert ev.d_s(fused, ms, poisoned, variant="2015", sensor="QB", mask=mask) == plain
+    accumulator = ev.FullResolutionAccumulator(4)
+    # Blocks that the interpolator's filled hole does not reach.
+    accumulator.add(fused, interp23(ms, 4), None, pan, soft(pan[None], kernel)[0], mask)
+    assert plain == pytest.approx(accumulator.result()["d_s"], abs=2e-3)
+
+
 def test_holes_move_full_resolution_scores_little(scene) -> None:
     mask = np.ones(scene.pan.shape, dtype=bool)
     mask[44:52, 60:68] = False

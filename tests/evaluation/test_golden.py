@@ -1,10 +1,17 @@
-"""Every index against the reference toolboxes' numbers, without sampling."""
+"""Every index against the reference toolboxes' numbers, without sampling.
+
+    python tests/evaluation/test_golden.py FOLDER
+
+prints the largest deviation of every index from the numbers in FOLDER (docs/metrics.md).
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 import warnings
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
@@ -14,21 +21,8 @@ from pansharp import filters
 from pansharp.errors import PansharpWarning
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
-PAIRS = (
-    "a_4band_noise",
-    "b_8band_blur_float",
-    "c_3band",
-    "d_1band",
-    "e_5band",
-    "f_100x90",
-    "g_const_and_zero",
-    "h_out_of_range_fraction",
-    "i_identical",
-    "j_landsat16",
-    "k_reflectance01",
-)
 SCENES = ("synth4", "synth8", "landsat8", "wv2_rr", "wv2_fr")
 METHODS = ("EXP", "Brovey", "IHS", "HPF", "ATWT", "MTF_GLP_FS")
 EPS = np.finfo(np.float64).eps
@@ -43,30 +37,160 @@ def same(value: float, expected: float, tolerance: float = 1e-9) -> None:
     assert value == pytest.approx(expected, rel=tolerance, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", PAIRS)
-def test_pairs(golden: Path, table: dict, name: str) -> None:
-    expected = table["metric_pairs"][name]
+class Figure(NamedTuple):
+    """A stored number: where it stands, its index, our value, the toolbox's, and what counts 1."""
+
+    where: str
+    index: str
+    ours: float
+    theirs: float
+    scale: float
+
+    @property
+    def deviation(self) -> float:
+        """Relative deviation; absolute where the toolbox has 0 (identical images)."""
+        same = self.ours == self.theirs
+        return 0.0 if same else abs(self.ours - self.theirs) / (self.scale or 1.0)
+
+
+def _leaves(entry: object, path: str = "") -> dict[str, float]:
+    """Every number below an entry of golden.json, by its path; null is infinity."""
+    if isinstance(entry, dict):
+        items = [(f"{path}/{key}", value) for key, value in entry.items()]
+    elif isinstance(entry, list):
+        items = [(f"{path}/{number}", value) for number, value in enumerate(entry)]
+    else:
+        return {path: np.inf if entry is None else float(entry)}
+    return {key: value for where, item in items for key, value in _leaves(item, where).items()}
+
+
+def pair_values(golden: Path, entry: dict, name: str) -> dict[str, object]:
+    """Our value for every key of a pair."""
     with np.load(golden / "metric_pairs.npz") as file:
-        reference = file[f"{name}/ref"].transpose(2, 0, 1)
-        fused = file[f"{name}/fus"].transpose(2, 0, 1)
-    same(ev.ergas(reference, fused, ratio=4), expected["ERGAS"])
-    same(ev.ergas(reference, fused, ratio=2), expected["ERGAS_ratio2"])
-    same(ev.sam(reference, fused), expected["SAM_deg"])
-    same(ev.q(reference, fused), expected["Q"])
-    np.testing.assert_allclose(ev.q_bands(reference, fused), expected["Q_per_band"], rtol=1e-9)
-    same(ev.scc(reference, fused), expected["SCC"])
-    same(ev.scc(reference, fused, variant="2015"), expected["SCC_2015"])
-    same(ev.ssim(reference, fused, data_range=expected["L"]), expected["SSIM"])
-    psnr = ev.psnr(reference, fused, data_range=expected["L"])
-    same(psnr, np.inf if expected["PSNR_numpy"] is None else expected["PSNR_numpy"])
+        x, y = (file[f"{name}/{part}"].transpose(2, 0, 1) for part in ("ref", "fus"))
+    top = entry["L"]
+    psnr = ev.psnr(x, y, data_range=top)
     with warnings.catch_warnings():
         if name.startswith("k_"):
             warnings.simplefilter("ignore", PansharpWarning)
-        same(ev.q2n(reference, fused), expected["Q2n"])
-        same(ev.q2n(reference, fused, shift=16), expected["Q2n_shift16"])
-        same(ev.q2n(reference, fused, block_size=16, shift=16), expected["Q2n_block16"])
-        blocks = ev.q2n_map(reference, fused)
-    np.testing.assert_allclose(blocks, expected["Q2n_map"], rtol=1e-9, atol=1e-12)
+        return {
+            "shape": [*x.shape[1:], x.shape[0]],
+            "L": top,
+            "ERGAS": ev.ergas(x, y, ratio=4),
+            "ERGAS_ratio2": ev.ergas(x, y, ratio=2),
+            "SAM_deg": ev.sam(x, y),
+            "Q": ev.q(x, y),
+            "Q_per_band": ev.q_bands(x, y).tolist(),
+            "SCC": ev.scc(x, y),
+            "SCC_2015": ev.scc(x, y, variant="2015"),
+            "SSIM": ev.ssim(x, y, data_range=top),
+            "PSNR_numpy": psnr,
+            "Q2n": ev.q2n(x, y),
+            "Q2n_shift16": ev.q2n(x, y, shift=16),
+            "Q2n_block16": ev.q2n(x, y, block_size=16, shift=16),
+            "Q2n_map": ev.q2n_map(x, y).tolist(),
+        }
+
+
+def mtf_values(sensor: str, count: int) -> dict[str, object]:
+    """Our value for every key of a sensor's kernels."""
+    from pansharp.sensors import get_sensor
+
+    profile = get_sensor(sensor)
+    kernels = filters.mtf_kernels(sensor, 4, count)
+    pan = filters.mtf_kernel(sensor, 4, "pan")
+    return {
+        "ms_gains": list(profile.mtf_gains(None, count)[0]),
+        "pan_gain": profile.pan_gain[0],
+        "kernel_sum": kernels.sum(axis=(1, 2)).tolist(),
+        "centre_row": kernels[:, 20].tolist(),
+        "pan_kernel_sum": float(pan.sum()),
+        "pan_centre_row": pan[20].tolist(),
+        "diagonal_sum": np.trace(kernels, axis1=1, axis2=2).tolist(),
+    }
+
+
+def primitive_values(image: np.ndarray) -> dict[str, np.ndarray]:
+    """Our arrays for every array of primitives.npz but the input."""
+    kernels = {
+        f"mtf_{name}": filters.mtf_kernels(name, 4, n) for name, n in (("QB", 4), ("WV3", 8))
+    }
+    low = filters.atrous_lp(image[0], 4)
+    return {
+        **kernels,
+        **{f"interp23_x{ratio}": filters.interp23(image, ratio) for ratio in (2, 4)},
+        **{
+            f"imresize_{method}_{name}": filters.imresize(image, scale, method)
+            for method, name, scale in (
+                ("bicubic", "div4", 0.25),
+                ("bicubic", "x4", 4),
+                ("bilinear", "div4", 0.25),
+                ("bilinear", "x4", 4),
+                ("nearest", "div4", 0.25),
+            )
+        },
+        "atrous_lp_band0": low,
+        "atrous_lp_dec4_band0": filters.decimate(low, 4),
+        "gauss_lp_band0": filters.gauss_lp(image[0], 4),
+    }
+
+
+def figures(golden: Path, table: dict) -> Iterator[Figure]:
+    """Every number of the pairs, kernels and primitives; a key that we lack is an error."""
+    parts: list[tuple[str, dict, dict]] = [
+        *(
+            (f"metric_pairs/{n}", e, pair_values(golden, e, n))
+            for n, e in table["metric_pairs"].items()
+        ),
+        *(
+            (f"mtf/{name}", entry, mtf_values(name, len(entry["ms_gains"])))
+            for name, entry in table["mtf"].items()
+        ),
+    ]
+    kernel = filters.mtf_kernel_from_gain(0.3, 2)
+    ours = {"sum": float(kernel.sum()), "centre_row": kernel[20].tolist()}
+    parts.append(("mtf_ratio2_gain0.3", table["mtf_ratio2_gain0.3"], ours))
+    for part, expected, values in parts:
+        assert set(values) == set(expected), part
+        for key in expected:
+            theirs, mine = _leaves(expected[key], key), _leaves(values[key], key)
+            assert set(mine) == set(theirs), f"{part}/{key}"
+            # Small taps of a kernel count against its largest one.
+            top = max(map(abs, theirs.values()))
+            for where, value in theirs.items():
+                scale = top if key.endswith("_row") else abs(value)
+                yield Figure(f"{part}/{where}", key, mine[where], value, scale)
+    with np.load(golden / "primitives.npz") as file:
+        arrays = {
+            key: file[key].transpose(2, 0, 1) if file[key].ndim == 3 else file[key]
+            for key in file.files
+        }
+    results = primitive_values(arrays.pop("input"))
+    assert set(results) == set(arrays)
+    for key, expected in arrays.items():
+        assert results[key].shape == expected.shape
+        scale = float(np.abs(expected).max())
+        for mine, value in zip(results[key].ravel(), expected.ravel(), strict=True):
+            yield Figure(f"primitives/{key}", key, float(mine), float(value), scale)
+
+
+def worst(found: Iterable[Figure]) -> dict[str, tuple[int, float]]:
+    """Index to the numbers compared and the largest deviation."""
+    out: dict[str, tuple[int, float]] = {}
+    for figure in found:
+        count, largest = out.get(figure.index, (0, 0.0))
+        out[figure.index] = count + 1, max(largest, figure.deviation)
+    return out
+
+
+def test_every_number_of_pairs_kernels_and_primitives(golden: Path, table: dict) -> None:
+    found = list(figures(golden, table))
+    stored = {"metric_pairs", "mtf", "mtf_ratio2_gain0.3"}
+    leaves = sum(len(_leaves(table[part])) for part in stored)
+    assert sum(not figure.where.startswith("primitives") for figure in found) == leaves
+    for figure in found:
+        assert figure.deviation <= 1e-9, figure
+    assert len(worst(found)) > 30
 
 
 def _matched(pan: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -155,3 +279,10 @@ def test_scenes(golden: Path, table: dict, scene: str, method: str) -> None:
     same(ev.q2n(*inner), expected["Q2n_cut"])
     same(ev.q(*inner), expected["Q_cut"])
     same(ev.scc(*inner), expected["SCC_cut"])
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    numbers = json.loads((folder / "golden.json").read_text())
+    for index, (count, largest) in worst(figures(folder, numbers)).items():
+        print(f"{index:26s} {count:6d} numbers  {largest:.1e}")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pansharp import evaluation as ev
 from pansharp.errors import MetricError, OptionError, PansharpError, PansharpWarning
-from pansharp.filters import interp23
+from pansharp.filters import imresize, interp23
 
 IDEAL = {
     "ergas": 0.0,
@@ -139,6 +139,40 @@ def test_q2n_equals_the_definition_pixel_by_pixel(
     assert ev.q2n(x, y, block_size=side, shift=side) == pytest.approx(expected, rel=1e-10)
 
 
+def test_q2n_rounds_half_up_and_saturates(scene) -> None:
+    x = scene.reference
+    assert ev.q2n(x, x + 0.5) == ev.q2n(x, x + 1)
+    assert ev.q2n(x, x + 0.49) == ev.q2n(x, x)
+    wild, limited = x.copy(), x.copy()
+    wild[0, 5:9, 5], limited[0, 5:9, 5] = -7.0, 0.0
+    wild[1, 5:9, 9], limited[1, 5:9, 9] = 70000.0, 65535.0
+    assert ev.q2n(x, wild) == ev.q2n(x, limited) < ev.q2n(x, x)
+
+
+def test_q2n_of_an_empty_reference_block_does_not_scale_the_fused_one() -> None:
+    empty = np.zeros((1, 32, 32))
+    # Means 1 and 3 + 1 and no variance: the bias 2 * 1 * 4 / (1 + 16) is all that is left.
+    assert ev.q2n(empty, empty + 3) == pytest.approx(8 / 17, rel=1e-12)
+
+
+@pytest.mark.parametrize("variant", ["2021", "2015"])
+def test_scc_equals_the_definition(scene, variant: str) -> None:
+    from scipy import ndimage
+
+    kernel = np.array([[1.0, 2, 1], [0, 0, 0], [-1, -2, -1]])
+
+    def gradient(band: np.ndarray) -> np.ndarray:
+        inner = band[1:-1, 1:-1] if variant == "2021" else band
+        parts = [ndimage.correlate(inner, k, mode="constant") for k in (kernel, kernel.T)]
+        return np.hypot(*parts) if variant == "2021" else parts[0]
+
+    gx, gy = (np.stack([gradient(b) for b in image]) for image in (scene.reference, scene.fused))
+    expected = (gx * gy).sum() / np.sqrt((gx**2).sum() * (gy**2).sum())
+    assert ev.scc(scene.reference, scene.fused, variant=variant) == pytest.approx(
+        expected, rel=1e-12
+    )
+
+
 def test_q2n_of_an_image_smaller_than_a_block_mirrors_it(rng: np.random.Generator) -> None:
     x = rng.integers(100, 900, (4, 20, 24))
     y = x + rng.integers(-40, 40, x.shape)
@@ -163,8 +197,13 @@ def test_interpolated_image_has_no_spectral_distortion(scene) -> None:
 def test_exponents(scene) -> None:
     _, fused, ms, pan = scene
     lam, space = ev.d_lambda(fused, ms), ev.d_s(fused, ms, pan)
-    assert ev.d_lambda(fused, ms, p=2.0) >= lam
-    assert ev.d_s(fused, ms, pan, q=2.0) >= space
+    pairs = [list(pair) for pair in itertools.combinations(range(len(ms)), 2)]
+    parts = [ev.d_lambda(fused[pair], ms[pair]) for pair in pairs]
+    assert lam == pytest.approx(np.mean(parts))
+    assert ev.d_lambda(fused, ms, p=2.0) == pytest.approx(np.sqrt(np.mean(np.square(parts))))
+    bands = [ev.d_s(fused[b : b + 1], ms[b : b + 1], pan) for b in range(len(ms))]
+    assert space == pytest.approx(np.mean(bands))
+    assert ev.d_s(fused, ms, pan, q=3.0) == pytest.approx(np.mean(np.power(bands, 3)) ** (1 / 3))
     assert ev.qnr(fused, ms, pan, alpha=2.0, beta=3.0) == pytest.approx(
         (1 - lam) ** 2 * (1 - space) ** 3
     )
@@ -181,6 +220,25 @@ def test_constant_blocks_are_dropped_unless_the_reference_is_wanted(scene) -> No
     keep[:32, :32] = False
     # The same blocks are left; only the interpolator sees a hole instead of the flat corner.
     assert value == pytest.approx(ev.d_lambda(fused, ms, mask=keep), abs=0.02)
+
+
+@pytest.mark.parametrize("flat", [("fused", "pan"), ("ms_up", "pan_low")])
+def test_a_block_that_is_undefined_at_one_scale_is_dropped_from_both(
+    scene, flat: tuple[str, str]
+) -> None:
+    up, low = interp23(scene.ms, 4), interp23(imresize(scene.pan, 0.25), 4)
+    parts = {"fused": scene.fused, "ms_up": up, "pan": scene.pan, "pan_low": low}
+    mask = np.ones(scene.pan.shape, dtype=bool)
+    mask[:32, 32:64] = False
+    expected = ev.FullResolutionAccumulator(4)
+    expected.add(**parts, mask=mask)
+    for name in flat:
+        parts[name] = parts[name].copy()
+        parts[name][..., :32, 32:64] = 300.0
+    found = ev.FullResolutionAccumulator(4)
+    found.add(**parts)
+    for name in ("d_lambda", "d_s"):
+        assert found.result()[name] == pytest.approx(expected.result()[name], rel=1e-12)
 
 
 def test_a_pair_of_dead_bands_is_left_out_with_a_word(scene) -> None:
