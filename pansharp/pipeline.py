@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -38,6 +39,8 @@ __all__ = ["FuseOptions", "Product", "evaluate_scene", "fuse", "fuse_arrays", "f
 #: need them for a first stretch.
 _STATISTICS_BANDS = 8
 _STATISTICS_PIXELS = 1_000_000
+#: Samples (pixels times bands) of a work tile: 64 MiB of float32.
+_TILE_SAMPLES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def fuse_to_file(
         format=options.format,
         compress=options.compress,
         overwrite=options.overwrite,
+        block=_block(profile),
     ) as writer:
         outcome = decide(scene, options, folder=target.parent, progress=progress)
         try:
@@ -166,6 +170,11 @@ def _profile(scene: Scene, options: FuseOptions) -> RasterProfile:
     )
 
 
+def _block(profile: RasterProfile) -> int:
+    """Edge of the file's blocks: a block of all bands must fit a work tile."""
+    return 512 if profile.count <= _TILE_SAMPLES // 512**2 else 256
+
+
 def _colors(names: tuple[str, ...]) -> tuple[str, ...]:
     known = {"blue": "blue", "green": "green", "red": "red", "b": "blue", "g": "green", "r": "red"}
     return tuple(known.get(name.lower(), "undefined") for name in names)
@@ -179,6 +188,9 @@ def _band_tags(scene: Scene) -> tuple[dict[str, str], ...]:
             {"wavelength": f"{value:g}", "wavelength_units": "nm"} for value in scene.wavelengths
         ]
         tags = tuple({**one, **other} for one, other in zip(tags, wavelengths, strict=True))
+    if scene.widths:
+        widths = [{"fwhm": f"{value:g}"} for value in scene.widths]
+        tags = tuple({**one, **other} for one, other in zip(tags, widths, strict=True))
     return tags
 
 
@@ -244,7 +256,9 @@ def _write(
     block = writer.block
     # Without context a small tile stays in cache; with it, a large one reads less twice.
     usual = CLASSICAL_TILE if outcome.fuser.halo else block
-    tile = max(block, (options.tile or usual) // block * block)
+    # Cubes: a tile of all bands must stay small, whatever their number.
+    limit = math.isqrt(_TILE_SAMPLES // outcome.scene.bands)
+    tile = max(block, min(options.tile or usual, limit) // block * block)
 
     def finish(
         window: Window, fused: NDArray[np.float32], valid: NDArray[np.bool_] | None
@@ -315,7 +329,7 @@ def _stream(outcome: Outcome, card: dict[str, object], options: FuseOptions) -> 
         mine = {key: given.pop(key) for key in ("dtype", "workers") if key in given}
         chosen = replace(options, **mine)
         profile = _profile(outcome.scene, chosen)
-        with open_writer(path, profile, **given) as writer:
+        with open_writer(path, profile, block=_block(profile), **given) as writer:
             _write(outcome, writer, profile, chosen, None)
             writer.set_tags(card_tags(card))
 

@@ -190,6 +190,27 @@ class SensorProfile:
         gains, assumed = _gains(self.bands[:count])
         return gains, assumed or count < len(self.bands)
 
+    def match(self, band_names: Sequence[str] | None, count: int) -> tuple[Band, ...]:
+        """Bands of the sensor that an image's bands are.
+
+        Parameters
+        ----------
+        band_names : sequence of str or None
+            As in :meth:`mtf_gains`.
+        count : int
+            Number of bands of the image.
+
+        Returns
+        -------
+        tuple of Band
+            By name; without names by position where the image has all bands of the sensor; empty
+            where neither tells.
+        """
+        found = self._by_name(tuple(band_names or ()))
+        if found is None and not band_names and count == len(self.bands):
+            found = self.bands
+        return found or ()
+
     def _by_name(self, names: tuple[str, ...]) -> tuple[Band, ...] | None:
         table = {_band_key(band.code): band for band in self.bands}
         table |= {_band_key(band.name): band for band in self.bands}

@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 _CLASSICAL = "pansharp.models.classical."
+_HYPERSPECTRAL = "pansharp.models.hyperspectral."
 _BUILTIN = {
     "exp": _CLASSICAL + "interpolate",
     "brovey": _CLASSICAL + "brovey",
@@ -32,6 +33,11 @@ _BUILTIN = {
     "gsa": _CLASSICAL + "gsa",
     "bdsd-pc": _CLASSICAL + "bdsd",
     "mtf-glp-fs": _CLASSICAL + "glp",
+    "glp-hs": _HYPERSPECTRAL + "linear",
+    "gsa-hs": _HYPERSPECTRAL + "linear",
+    "sfim-hs": _HYPERSPECTRAL + "linear",
+    "loc-hs": _HYPERSPECTRAL + "local",
+    "gfpca": _HYPERSPECTRAL + "gfpca",
 }  #: Names that are no method of their own.
 _SPECIAL = {
     "auto": "fits the plain residual network to the scene and takes whatever wins on unseen blocks",
