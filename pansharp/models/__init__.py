@@ -38,6 +38,9 @@ _BUILTIN = {
     "sfim-hs": _HYPERSPECTRAL + "linear",
     "loc-hs": _HYPERSPECTRAL + "local",
     "gfpca": _HYPERSPECTRAL + "gfpca",
+    "fuse-sylvester": _HYPERSPECTRAL + "sylvester",
+    "cnmf": _HYPERSPECTRAL + "cnmf",
+    "hysure": _HYPERSPECTRAL + "hysure",
 }  #: Names that are no method of their own.
 _SPECIAL = {
     "auto": "fits the plain residual network to the scene and takes whatever wins on unseen blocks",

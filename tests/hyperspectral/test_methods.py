@@ -24,13 +24,16 @@ if TYPE_CHECKING:
     from pansharp.models.base import SceneFacts
 
 #: Method: largest share of the error of interpolation that is left on the synthetic cube, and
-#: largest difference between tiles of 32 and one tile, relative to the spread of the product.
+#: largest difference between tiles of 32 and one tile, relative to the spread of the band.
 METHODS = {
     "glp-hs": (0.75, 1e-5),
     "gsa-hs": (0.40, 1e-5),
     "sfim-hs": (0.40, 1e-5),
     "loc-hs": (0.40, 1e-5),
     "gfpca": (1.02, 1e-5),
+    "fuse-sylvester": (0.30, 0.01),
+    "cnmf": (0.40, 1e-3),
+    "hysure": (0.35, 0.02),
 }
 
 
@@ -76,7 +79,9 @@ def test_one_guide_band(name: str, new_cube) -> None:
     made = new_cube(guides=1)
     plain = ergas(made.truth, interpolated(made.scene), ratio=4)
     out = fused(made.scene, made.facts, name)
-    assert ergas(made.truth, out, ratio=4) < (1.3 if name == "gfpca" else 0.95) * plain
+    # One band cannot tell four materials apart: unmixing gains little on this scene.
+    limit = {"gfpca": 1.3, "cnmf": 1.05}.get(name, 0.95)
+    assert ergas(made.truth, out, ratio=4) < limit * plain
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -96,12 +101,24 @@ def test_fusers_are_picklable(name: str, cube) -> None:
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fuser))(chip), fuser(chip))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["glp-hs", "gsa-hs", "sfim-hs", "loc-hs", "gfpca"])
 def test_a_flat_guide_gives_interpolation(name: str, cube) -> None:
     source = cube.scene.ms_source.read(Window(0, 0, 24, 24))
     flat = Scene.from_arrays(np.full((4, 96, 96), 500.0, np.float32), source, ratio=4)
     out = fused(flat, replace(cube.facts, alignment=flat.alignment), name)
     np.testing.assert_allclose(out, interpolated(flat), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["fuse-sylvester", "cnmf", "hysure"])
+def test_a_flat_guide_does_no_harm(name: str, cube) -> None:
+    # These methods undo the blur of the cube as far as they can without a guide.
+    source = cube.scene.ms_source.read(Window(0, 0, 24, 24))
+    flat = Scene.from_arrays(np.full((4, 96, 96), 500.0, np.float32), source, ratio=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        out = fused(flat, replace(cube.facts, alignment=flat.alignment), name)
+    plain = ergas(cube.truth, interpolated(flat), ratio=4)
+    assert ergas(cube.truth, out, ratio=4) < 1.05 * plain
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -117,13 +134,15 @@ def test_a_constant_scene_stays_constant(name: str, cube) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_units_of_the_guide_do_not_matter(name: str, cube) -> None:
+    # float32 counts and, for cnmf, a response that is itself fitted.
+    limit = {"cnmf": 0.1, "hysure": 0.01, "fuse-sylvester": 0.01}.get(name, 5e-3)
     guide = cube.scene.pan_source.read(Window(0, 0, 96, 96))
     other = guide * np.float32([2, 0.5, 3, 10])[:, None, None] + 100
     source = cube.scene.ms_source.read(Window(0, 0, 24, 24))
     moved = Scene.from_arrays(other, source, alignment=cube.scene.alignment)
     first, second = fused(cube.scene, cube.facts, name), fused(moved, cube.facts, name)
     spread = first.std(axis=(1, 2), keepdims=True)
-    assert np.abs((first - second) / spread).max() < 5e-3
+    assert np.abs((first - second) / spread).max() < limit
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -13,6 +13,7 @@ from pansharp.models.hyperspectral.operators import (
     GROUP,
     Psf,
     add_detail,
+    inner_pixels,
     low_guide,
     psf_of,
     pyramid_halo,
@@ -45,16 +46,19 @@ class DetailFuser:
         Blur of the HSI.
     halo : int
         Guide pixels of context.
+    inside : tuple of int or None
+        Limits of :func:`inner_pixels`.
     """
 
     weights: NDArray[np.float64]
     psf: Psf
     halo: int
+    inside: tuple[int, int, int, int] | None = None
 
     def __call__(self, chip: Chip) -> NDArray[np.float32]:
         """Fuse one chip."""
         fused = chip.up()
-        add_detail(fused, self.weights, chip.guide() - low_guide(chip, self.psf))
+        add_detail(fused, self.weights, chip.guide() - low_guide(chip, self.psf, self.inside))
         return fused
 
 
@@ -77,6 +81,8 @@ class RatioFuser:
         Blur of the HSI.
     halo : int
         Guide pixels of context.
+    inside : tuple of int or None
+        Limits of :func:`inner_pixels`.
     """
 
     weights: NDArray[np.float64]
@@ -84,12 +90,13 @@ class RatioFuser:
     dark: NDArray[np.float64]
     psf: Psf
     halo: int
+    inside: tuple[int, int, int, int] | None = None
 
     def __call__(self, chip: Chip) -> NDArray[np.float32]:
         """Fuse one chip."""
         fused = chip.up()
         sharp = chip.guide().reshape(len(chip.pan), -1)
-        low = low_guide(chip, self.psf).reshape(len(chip.pan), -1)
+        low = low_guide(chip, self.psf, self.inside).reshape(len(chip.pan), -1)
         out = fused.reshape(len(fused), -1)
         for start in range(0, len(out), GROUP):
             part = slice(start, start + GROUP)
@@ -133,14 +140,15 @@ class Linear:
         pair = PairStatistics.of(moments, bands)
         psf = psf_of(facts)
         halo = pyramid_halo(facts.alignment.ratio, psf)
+        inside = inner_pixels(facts)
         if self.spec.name == "glp-hs":
-            return DetailFuser(_single(pair), psf, halo)
+            return DetailFuser(_single(pair), psf, halo, inside)
         weights = pair.on_guide(self.ridge)
         if self.spec.name == "gsa-hs":
-            return DetailFuser(weights, psf, halo)
+            return DetailFuser(weights, psf, halo, inside)
         level = pair.means[:bands]
         offsets = level - weights @ pair.means[bands:]
-        return RatioFuser(weights, offsets, _DARK * np.abs(level), psf, halo)
+        return RatioFuser(weights, offsets, _DARK * np.abs(level), psf, halo, inside)
 
 
 def _single(pair: PairStatistics) -> NDArray[np.float64]:

@@ -109,7 +109,7 @@ class LocalFuser:
         use = np.flatnonzero(self.spread > 0)
         if not use.size:
             return fused
-        detail = (chip.guide() - low_guide(chip, self.psf))[use]
+        detail = (chip.guide() - low_guide(chip, self.psf, self.inside))[use]
         detail /= self.spread[use, None, None].astype(np.float32)
         reach = chip.up_window()
         weights = self._weights(chip, reach, use)

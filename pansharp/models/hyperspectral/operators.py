@@ -90,8 +90,13 @@ def pyramid_halo(ratio: float, psf: Psf) -> int:
     return math.ceil(ratio * (UP.radius + 1.0) + psf.radius) + 1
 
 
-def low_guide(chip: Chip, psf: Psf, halo: int = 0) -> NDArray[np.float32]:
+def low_guide(
+    chip: Chip, psf: Psf, inside: tuple[int, int, int, int] | None, halo: int = 0
+) -> NDArray[np.float32]:
     """Guide as the HSI sees it, interpolated back: ``U D M``.
+
+    Beyond the scene the blurred guide is replicated, as the HSI itself is: blurring a replicated
+    guide would give values that the replicated HSI does not have.
 
     Parameters
     ----------
@@ -99,6 +104,8 @@ def low_guide(chip: Chip, psf: Psf, halo: int = 0) -> NDArray[np.float32]:
         Carries :func:`pyramid_halo` more pixels than `halo`.
     psf : Psf
         Blur.
+    inside : tuple of int or None
+        Limits of :func:`inner_pixels`.
     halo : int
         Grow the window by this many guide pixels.
 
@@ -109,6 +116,12 @@ def low_guide(chip: Chip, psf: Psf, halo: int = 0) -> NDArray[np.float32]:
     """
     reach = chip.up_window(halo)
     low = chip.down(psf, reach)
+    if inside is not None:
+        row, row_end, col, col_end = inside
+        rows = np.clip(np.arange(reach.row, reach.row_end), row, row_end - 1) - reach.row
+        cols = np.clip(np.arange(reach.col, reach.col_end), col, col_end - 1) - reach.col
+        rows, cols = np.clip(rows, 0, reach.height - 1), np.clip(cols, 0, reach.width - 1)
+        low = np.ascontiguousarray(low[:, rows[:, None], cols])
     return chip.up_from(low, (reach.row, reach.col), halo)
 
 
