@@ -16,6 +16,7 @@ from pansharp.errors import ModelError
 from pansharp.geometry.grids import Window
 from pansharp.models import create_model
 from pansharp.models.base import prepare_with
+from pansharp.models.hyperspectral.operators import BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +34,8 @@ YARDSTICKS = ("exp", "glp-hs", "gsa-hs", "loc-hs")
 _BUDGET = 16_000
 #: Fewest HSI pixels a side: two coarse pixels and one block are left.
 _LEAST = 16
-#: Rows and columns of one window of the consistency check, guide pixels.
-_SIDE, _WINDOWS = 256, 6
+#: Windows of the consistency check.
+_WINDOWS = 4
 
 
 class CubeTrial:
@@ -232,18 +233,12 @@ def rmse_to_hsi(pair: PreparedPair, fuser: Fuser) -> float | None:
 
 
 def _windows(height: int, width: int) -> list[Window]:
-    """At most six windows spread over the scene."""
-    high, wide = min(_SIDE, height), min(_SIDE, width)
-    rows, cols = max(1, height // high), max(1, width // wide)
+    """At most four of the blocks that iterative methods solve, spread over the scene."""
     every = [
-        Window(
-            (2 * i + 1) * height // (2 * rows) - high // 2,
-            (2 * j + 1) * width // (2 * cols) - wide // 2,
-            high,
-            wide,
-        )
-        for i in range(rows)
-        for j in range(cols)
+        Window(row, col, min(BLOCK, height - row), min(BLOCK, width - col))
+        for row in range(0, height, BLOCK)
+        for col in range(0, width, BLOCK)
     ]
-    step = max(1, len(every) // _WINDOWS)
-    return every[step // 2 :: step][:_WINDOWS]
+    large = [w for w in every if min(w.shape) >= BLOCK // 2] or every[:1]
+    step = -(-len(large) // _WINDOWS)
+    return large[step // 2 :: step]

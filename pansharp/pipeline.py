@@ -15,7 +15,7 @@ from pansharp.card import build_card, card_path, card_tags, card_text, summary, 
 from pansharp.engine import CLASSICAL_TILE, default_workers, fuse_array, fuse_tiles, prepare
 from pansharp.errors import OptionError
 from pansharp.geometry.grids import Alignment, Window
-from pansharp.models import create_model
+from pansharp.models import create_model, get_spec
 from pansharp.models.base import SceneFacts
 from pansharp.options import FuseOptions
 from pansharp.outcome import Outcome, decide
@@ -355,7 +355,7 @@ def fuse_arrays(
     Parameters
     ----------
     pan : ndarray, shape (y, x) or (1, y, x)
-        PAN counts.
+        PAN counts; hyperspectral methods take guides (guide, y, x) of any number of bands.
     ms : ndarray, shape (band, y / ratio, x / ratio)
         MS counts.
     model : str
@@ -389,17 +389,27 @@ def fuse_arrays(
     if mode not in ("default", "reference"):
         raise OptionError(f"mode is '{mode}'; choose default or reference")
     from pansharp.scene import Scene
-    from pansharp.sensors import get_sensor, mtf_gains
+    from pansharp.sensors import ASSUMED_MS_GAIN, get_sensor, mtf_gains
 
     plane = np.asarray(pan)
     plane = plane[0] if plane.ndim == 3 and plane.shape[0] == 1 else plane
     cube = np.asarray(ms)
-    if plane.ndim != 2 or cube.ndim != 3:
+    hyperspectral = "hsi" in get_spec(model).tasks
+    if plane.ndim not in ((2, 3) if hyperspectral else (2,)) or cube.ndim != 3:
         raise OptionError(
             f"pan has shape {np.shape(pan)} and ms {np.shape(ms)}; give (y, x) and (band, y, x)"
         )
-    method = create_model(model, mode=mode, **options)
     profile = get_sensor(sensor) if sensor else None
+    if hyperspectral:
+        if mode == "reference":
+            raise OptionError(f"'{model}' has no reference mode; leave mode at default")
+        scene = Scene.from_arrays(plane, cube, alignment=Alignment.toolbox(ratio))
+        facts = SceneFacts(
+            scene.alignment, (ASSUMED_MS_GAIN,) * len(cube), 0.15, shape=scene.shape[1:]
+        )
+        fuser = prepare(create_model(model, **options), scene, facts, workers=1)
+        return fuse_array(scene, fuser)[0].astype(dtype)
+    method = create_model(model, mode=mode, **options)
     if mode == "reference":
         from pansharp.models.classical.reference import fuse_reference
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -122,7 +124,7 @@ def test_updates_never_raise_the_cost() -> None:
         costs.append(((data - spectra @ guess) ** 2).sum())
         guess = update_abundances(data, spectra, guess, 1)
         assert guess.min() >= 0
-    assert all(b <= a * (1 + 1e-12) for a, b in zip(costs, costs[1:], strict=False))
+    assert all(b <= a * (1 + 1e-12) for a, b in pairwise(costs))
     assert costs[-1] < 0.2 * costs[0]
     other = rng.uniform(0.1, 1, (12, 4))
     costs = []
@@ -130,7 +132,7 @@ def test_updates_never_raise_the_cost() -> None:
         costs.append(((data - other @ shares) ** 2).sum())
         other = update_spectra(data @ shares.T, shares @ shares.T, other, 1)
         assert other.min() >= 0
-    assert all(b <= a * (1 + 1e-12) for a, b in zip(costs, costs[1:], strict=False))
+    assert all(b <= a * (1 + 1e-12) for a, b in pairwise(costs))
 
 
 def test_factorisation_finds_the_pure_spectra() -> None:

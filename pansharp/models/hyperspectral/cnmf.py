@@ -12,7 +12,7 @@ from pansharp.errors import OptionError
 from pansharp.geometry.resample import sample
 from pansharp.models import register_model
 from pansharp.models.base import ModelSpec, NextPass
-from pansharp.models.hyperspectral.operators import own_mask, psf_of
+from pansharp.models.hyperspectral.operators import add_detail, blocks, own_mask, psf_of
 from pansharp.models.hyperspectral.response import fit_response
 from pansharp.models.hyperspectral.statistics import PairStatistics, measure_pair, pair_halo
 from pansharp.models.hyperspectral.unmixing import (
@@ -69,20 +69,24 @@ class CnmfFuser:
 
     def __call__(self, chip: Chip) -> NDArray[np.float32]:
         """Fuse one chip."""
-        shares = self.abundances(chip, 0)
-        fused = self.spectra.astype(np.float32) @ shares.reshape(len(shares), -1)
-        return np.asarray(fused.reshape(chip.bands, *chip.window.shape))
+        fused = np.zeros((chip.bands, *chip.window.shape), dtype=np.float32)
+        for part in blocks(chip, 0):
+            rows, cols = part.window.relative_to(chip.window).slices
+            add_detail(fused[:, rows, cols], self.spectra, self.abundances(part, 0))
+        return fused
 
     def abundances(self, chip: Chip, halo: int) -> NDArray[np.float32]:
         """Abundances of the window grown by `halo`: (member, y, x), float32, not negative."""
         members = self.spectra.shape[1]
         ones = np.ones((1, members), dtype=np.float32)
-        low = np.maximum(chip.ms.reshape(chip.bands, -1), 0.0)
+        reach = chip.up_window(halo)
+        low = np.maximum(chip.ms_pixels(reach).reshape(chip.bands, -1), 0.0)
         data = _with_row(low, self.low_weight)
         full = np.vstack([self.spectra.astype(np.float32), self.low_weight * ones])
         start = np.full((members, low.shape[1]), 1.0 / members, dtype=np.float32)
         coarse = update_abundances(data, full, start, _LOW_STEPS)
-        wide = chip.up(halo, coarse.reshape(members, *chip.ms.shape[1:]).astype(np.float32))
+        cube = coarse.reshape(members, *reach.shape).astype(np.float32)
+        wide = chip.up_from(cube, (reach.row, reach.col), halo)
         shape = wide.shape
         # An abundance of 0 could never grow again.
         start = np.maximum(wide.reshape(members, -1), np.float32(1e-5))
@@ -122,6 +126,10 @@ class CnmfSpectra:
 
     def measure(self, chip: Chip, facts: SceneFacts) -> Moments | None:
         """Cross products of the cube with the blurred abundances, and of these."""
+        parts = [self._measure(part, facts) for part in blocks(chip, chip.halo)]
+        return {key: np.sum([part[key] for part in parts], axis=0) for key in parts[0]}
+
+    def _measure(self, chip: Chip, facts: SceneFacts) -> Moments:
         own = chip.own_ms()
         members = self.first.spectra.shape[1]
         if own.height <= 0 or own.width <= 0:

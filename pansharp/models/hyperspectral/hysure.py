@@ -11,7 +11,7 @@ import numpy as np
 from pansharp.errors import OptionError
 from pansharp.models import register_model
 from pansharp.models.base import ModelSpec
-from pansharp.models.hyperspectral.operators import Psf, add_detail, inner_pixels, psf_of
+from pansharp.models.hyperspectral.operators import Psf, add_detail, blocks, inner_pixels, psf_of
 from pansharp.models.hyperspectral.statistics import (
     PairStatistics,
     Subspace,
@@ -36,7 +36,7 @@ _REACH, _LEAST = 6, 20
 #: The guide is divided by this many of its standard deviations: about its level in usual scenes,
 #: which is what data in [0, 1] mean to the paper, but the same whatever offset the guide has.
 _UNIT = 3.0
-_COMPONENTS = 10
+_COMPONENTS = 8
 
 
 def _gradient(planes: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -223,6 +223,13 @@ class HysureFuser:
     def __call__(self, chip: Chip) -> NDArray[np.float32]:
         """Fuse one chip."""
         fused = chip.up()
+        for part in blocks(chip, self.halo):
+            rows, cols = part.window.relative_to(chip.window).slices
+            add_detail(fused[:, rows, cols], self.space.weights * self.spread, self._detail(part))
+        return fused
+
+    def _detail(self, chip: Chip) -> NDArray[np.float32]:
+        """Minimiser minus interpolation, in components of unit variance."""
         coded = self.space.project(chip.ms) / self.spread[:, None, None]
         start = chip.up(self.halo, coded.astype(np.float32)).astype(np.float64)
         inside, rows, cols = block_operators(chip, self.psf, self.halo, self.inside)
@@ -239,9 +246,7 @@ class HysureFuser:
             steps=self.steps,
         )
         cut = slice(self.halo, -self.halo)
-        detail = (best - start)[:, cut, cut].astype(np.float32)
-        add_detail(fused, self.space.weights * self.spread, detail)
-        return fused
+        return np.asarray((best - start)[:, cut, cut], dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pansharp.geometry.grids import Window
 from pansharp.geometry.kernels import UP
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from pansharp.chips import Chip
-    from pansharp.geometry.grids import Window
     from pansharp.models.base import SceneFacts
 
 __all__ = [
+    "BLOCK",
     "GROUP",
     "Psf",
     "add_detail",
+    "blocks",
     "gain_of_sigma",
     "inner_pixels",
     "low_guide",
@@ -30,6 +34,8 @@ __all__ = [
     "sigma_of_gain",
 ]
 
+#: Side of the blocks that iterative methods solve, guide pixels.
+BLOCK = 256
 #: Bands that are worked on at once: scratch of a chip is bounded by it, not by the cube.
 GROUP = 16
 
@@ -164,6 +170,45 @@ def inner_pixels(facts: SceneFacts) -> tuple[int, int, int, int] | None:
     return limits[0], limits[1], limits[2], limits[3]
 
 
+def blocks(chip: Chip, halo: int) -> Iterator[Chip]:
+    """Cut a chip into smaller ones, on a lattice that is anchored at the origin of the scene.
+
+    What is solved block by block needs memory for a block, whatever tile the engine takes, and
+    tiles that are whole blocks give the same bits.
+
+    Parameters
+    ----------
+    chip : Chip
+        The chip.
+    halo : int
+        Context that the parts keep, at most that of the chip.
+
+    Yields
+    ------
+    Chip
+        Windows of at most 256 x 256 guide pixels; together they are the window.
+    """
+    window = chip.window
+    top, left = window.row - chip.halo, window.col - chip.halo
+    for row, row_end in _cuts(window.row, window.row_end):
+        for col, col_end in _cuts(window.col, window.col_end):
+            part = Window(row, col, row_end - row, col_end - col)
+            outer = part.expand(halo)
+            rows = slice(outer.row - top, outer.row_end - top)
+            cols = slice(outer.col - left, outer.col_end - left)
+            valid = None
+            if chip.valid is not None:
+                valid = chip.valid[part.relative_to(window).slices]
+            yield replace(chip, pan=chip.pan[:, rows, cols], window=part, halo=halo, valid=valid)
+
+
+def _cuts(start: int, stop: int) -> Iterator[tuple[int, int]]:
+    while start < stop:
+        end = min(stop, (start // BLOCK + 1) * BLOCK)
+        yield start, end
+        start = end
+
+
 def add_detail(
     fused: NDArray[np.float32], weights: NDArray[np.float64], detail: NDArray[np.float32]
 ) -> None:
@@ -179,7 +224,7 @@ def add_detail(
         What is injected.
     """
     flat = detail.reshape(len(detail), -1)
-    out = fused.reshape(len(fused), -1)
     small = weights.astype(np.float32)
-    for start in range(0, len(out), GROUP):
-        out[start : start + GROUP] += small[start : start + GROUP] @ flat
+    for start in range(0, len(fused), GROUP):
+        part = small[start : start + GROUP] @ flat
+        fused[start : start + GROUP] += part.reshape(-1, *fused.shape[1:])

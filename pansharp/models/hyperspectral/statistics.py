@@ -23,6 +23,8 @@ __all__ = ["PairStatistics", "Subspace", "measure_pair", "pair_halo"]
 RIDGE = 1e-3
 #: Components of the subspace: one to twelve pixels each, between these limits.
 _COMPONENTS = (12, 24)
+#: Pixels that are projected at once.
+_PIXELS = 1 << 14
 
 
 def pair_halo(facts: SceneFacts) -> int:
@@ -96,9 +98,15 @@ class Subspace:
 
     def project(self, cube: NDArray[np.float32]) -> NDArray[np.float64]:
         """Components of counts (band, y, x): shape (component, y, x), float64."""
-        flat = cube.reshape(len(cube), -1).astype(np.float64)
-        coded = (self.basis / self.scale[:, None]).T @ flat - (self.basis.T @ self.mean)[:, None]
-        return np.asarray(coded.reshape(self.size, *cube.shape[1:]))
+        flat = cube.reshape(len(cube), -1)
+        turn = (self.basis / self.scale[:, None]).T
+        start = (self.basis.T @ self.mean)[:, None]
+        coded = np.empty((self.size, flat.shape[1]))
+        # In pieces: a float64 copy of all bands would be twice the cube.
+        for first in range(0, flat.shape[1], _PIXELS):
+            part = slice(first, first + _PIXELS)
+            coded[:, part] = turn @ flat[:, part].astype(np.float64) - start
+        return coded.reshape(self.size, *cube.shape[1:])
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from pansharp.models.base import ModelSpec, NextPass
 from pansharp.models.hyperspectral.operators import (
     Psf,
     add_detail,
+    blocks,
     inner_pixels,
     own_mask,
     psf_of,
@@ -177,8 +178,10 @@ class SylvesterFuser:
         """Fuse one chip."""
         fused = chip.up()
         cut = slice(self.halo, -self.halo)
-        delta = self.correction(chip)[:, cut, cut]
-        add_detail(fused, self.space.weights, delta.astype(np.float32))
+        for part in blocks(chip, self.halo):
+            delta = self.correction(part)[:, cut, cut].astype(np.float32)
+            rows, cols = part.window.relative_to(chip.window).slices
+            add_detail(fused[:, rows, cols], self.space.weights, delta)
         return fused
 
     def correction(self, chip: Chip) -> NDArray[np.float64]:
