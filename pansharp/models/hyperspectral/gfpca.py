@@ -133,7 +133,8 @@ class GfpcaFuser:
 class Gfpca:
     """Guided filter in the PCA domain.
 
-    Source: Liao et al., IEEE JSTARS 8(6), 2015, doi 10.1109/JSTARS.2015.2420582.
+    Source: Liao et al., Two-stage fusion of thermal hyperspectral and visible RGB image by PCA and
+    guided filter, WHISPERS, Tokyo, 2015.
 
     Parameters
     ----------
@@ -151,7 +152,7 @@ class Gfpca:
     spec = ModelSpec(
         "gfpca",
         "classical",
-        "Liao et al., IEEE JSTARS 8(6), 2015",
+        "Liao et al., WHISPERS, Tokyo, 2015",
         "principal components sharpened by a guided filter",
         tasks=("hsi",),
     )
