@@ -127,6 +127,8 @@ def _alignment(outcome: Outcome) -> dict[str, object]:
 
 
 def _reduced(outcome: Outcome) -> dict[str, object]:
+    if outcome.reduced:
+        return outcome.reduced
     trial, verdict = outcome.trial, outcome.verdict
     if trial is None or verdict is None:
         return {}
@@ -190,6 +192,8 @@ def _full(outcome: Outcome) -> dict[str, object]:
 def _conventions(outcome: Outcome) -> dict[str, object]:
     facts = outcome.facts
     trial = outcome.trial
+    if outcome.conventions:
+        return outcome.conventions
     conventions: dict[str, object] = {
         "mtf_gains": list(facts.ms_gains),
         "mtf_gains_assumed": bool(facts.extra.get("gains_assumed", True)),
@@ -237,7 +241,7 @@ def card_tags(card: Mapping[str, object]) -> dict[str, str]:
         for key, value in reduced["best_classical" if rejected else "model"].items():
             tags[f"PANSHARP_{key.upper()}"] = f"{value:.6g}"
         tags["PANSHARP_BEST_CLASSICAL"] = str(reduced["classical_name"])
-    if isinstance(full, dict) and full:
+    if isinstance(full, dict) and "HQNR" in full:
         tags["PANSHARP_HQNR"] = f"{full['HQNR']:.6g}"
     return tags
 

@@ -29,6 +29,7 @@ __all__ = [
     "CLASSICAL_TILE",
     "FromSource",
     "blend_tiles",
+    "cube_workers",
     "default_workers",
     "facts_of",
     "fuse_array",
@@ -42,11 +43,33 @@ T = TypeVar("T")
 CLASSICAL_TILE = 1024
 #: Statistics are summed over this fixed lattice, so that no option of the user changes them.
 _MEASURE_TILE = 1024
+#: The same for images of more bands than :data:`_FEW_BANDS`, of which no more than
+#: :data:`_CUBE_WORKERS` tiles are in memory at a time.
+_CUBE_TILE = 512
+_FEW_BANDS, _CUBE_WORKERS = 16, 4
 
 
 def default_workers() -> int:
     """Number of processors this process may use."""
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+
+
+def cube_workers(scene: Scene, workers: int) -> int:
+    """Threads that may hold a tile of all bands at a time.
+
+    Parameters
+    ----------
+    scene : Scene
+        The scene.
+    workers : int
+        Threads asked for.
+
+    Returns
+    -------
+    int
+        At most 4 for hyperspectral cubes: memory counts by tiles of all bands.
+    """
+    return workers if scene.bands <= _FEW_BANDS else min(workers, _CUBE_WORKERS)
 
 
 def facts_of(scene: Scene) -> SceneFacts:
@@ -104,7 +127,9 @@ def prepare(
         Sums are taken tile by tile in float64 and added in tile order: the result does not
         depend on the number of workers.
     """
-    grid = TileGrid(scene.shape[1:], tile=_MEASURE_TILE)
+    side = _MEASURE_TILE if scene.bands <= _FEW_BANDS else min(_CUBE_TILE, _MEASURE_TILE)
+    grid = TileGrid(scene.shape[1:], tile=side)
+    workers = cube_workers(scene, workers)
 
     def passes(model: FusionModel) -> Iterator[Moments | None]:
         halo = model.measure_halo(facts)
@@ -160,6 +185,7 @@ def fuse_tiles(
     """
     grid = TileGrid(scene.shape[1:], tile=tile)
     halo = fuser.halo
+    workers = cube_workers(scene, workers)
 
     def one(item: Tile) -> T:
         chip = read_chip(scene, item.core, halo)

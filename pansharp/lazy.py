@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,8 @@ __all__ = ["LazyPixels", "lazy_product"]
 
 #: Side of a chunk of the lazy array, PAN pixels.
 _CHUNK = 1024
+#: Samples (pixels times bands) of a chunk.
+_SAMPLES = 1 << 24
 
 
 class LazyPixels:
@@ -72,8 +75,10 @@ def lazy_product(outcome: Outcome, card: Mapping[str, object]) -> xr.DataArray:
 
     scene = outcome.scene
     pixels = LazyPixels(outcome)
+    # Cubes: a chunk of all bands must stay small, whatever their number.
+    side = max(256, min(_CHUNK, math.isqrt(_SAMPLES // scene.bands) // 64 * 64))
     data = da.from_array(  # type: ignore[no-untyped-call]
-        pixels, chunks=(scene.bands, _CHUNK, _CHUNK), name=False, asarray=True, fancy=False
+        pixels, chunks=(scene.bands, side, side), name=False, asarray=True, fancy=False
     )
     a, b, c, d, e, f = scene.transform
     coords: dict[str, object] = {"band": list(scene.band_names)}

@@ -71,6 +71,9 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
     spool: Spool | None = None
+    #: Parts of the card of a hyperspectral product.
+    reduced: dict[str, object] = field(default_factory=dict)
+    conventions: dict[str, object] = field(default_factory=dict)
 
     def warn(self, text: str, kind: type[PansharpWarning] = PansharpWarning) -> None:
         """Keep a warning for the card and tell it."""
@@ -98,7 +101,7 @@ def check_model(scene: Scene, name: str) -> None:
     if guides > 1 and "hsi" not in spec.tasks:
         raise ModelError(
             f"model '{name}' takes one panchromatic band, the guide of scene '{scene.name}' has "
-            f"{guides}: give one with --pan; no model for multispectral guides is there yet"
+            f"{guides}: give one with --pan, or take a hyperspectral method such as 'gsa-hs'"
         )
     if spec.bands is not None:
         low, high = spec.bands
@@ -158,6 +161,8 @@ def decide(
         return _external(scene, options)
     if name == "auto" or is_network(name):
         return _network(scene, options, folder, budget, progress)
+    if get_spec(name).tasks == ("hsi",):
+        return _hyperspectral(scene, options, progress)
     return _classical(scene, options, progress)
 
 
@@ -204,10 +209,7 @@ def _note_shift(outcome: Outcome) -> None:
 def _classical(
     scene: Scene, options: FuseOptions, progress: Callable[[float, float, str], None] | None
 ) -> Outcome:
-    if options.adapt == "always":
-        raise ModelError(
-            f"'{options.model}' is not a network: there is nothing to adapt; drop --adapt"
-        )
+    _refuse_adapting(options)
     begin = time.perf_counter()
     # A classical product trusts the georeference; what it says can be measured later.
     applied = options.shift() or (0.0, 0.0)
@@ -234,6 +236,58 @@ def _classical(
     if options.card:
         _score_classical(outcome, options, fuser, progress)
     return outcome
+
+
+def _hyperspectral(
+    scene: Scene, options: FuseOptions, progress: Callable[[float, float, str], None] | None
+) -> Outcome:
+    """A cube and its guide: measured, fused, and judged against quick methods."""
+    from pansharp import hyperspectral
+
+    _refuse_adapting(options)
+    clock = _Clock()
+    if progress:
+        progress(0, 1, "registering")
+    pair = hyperspectral.prepare_pair(scene, options)
+    registering = clock.lap()
+    passes = 0 if options.backproject == "auto" else int(options.backproject)
+    fuser, inner = hyperspectral.prepare_fuser(
+        pair, options.model, passes=passes, workers=_workers(options), progress=progress
+    )
+    outcome = Outcome(
+        pair.scene,
+        pair.facts,
+        options.model,
+        options.model,
+        fuser,
+        passes,
+        shift_applied=pair.applied,
+        conventions=hyperspectral.conventions(pair),
+    )
+    if pair.found is not None and options.coregister == "auto":
+        outcome.shift = pair.found.as_shift()
+    outcome.timings |= {"registering": registering, "prepare": clock.lap()}
+    for text in pair.warnings:
+        outcome.warn(text)
+    if options.card:
+        from pansharp.hyperspectral_trial import judge
+
+        if progress:
+            progress(0, 1, "scoring")
+        judged = judge(pair, options.model, inner, passes=passes, seed=options.seed)
+        outcome.reduced, outcome.full = judged.reduced, judged.full
+        outcome.verdict = judged.verdict
+        for text in judged.warnings:
+            outcome.warn(text)
+        outcome.timings["scoring"] = clock.lap()
+    return outcome
+
+
+def _refuse_adapting(options: FuseOptions) -> None:
+    if options.adapt == "always":
+        raise ModelError(
+            f"'{options.model}' is not a network: there is nothing to adapt; drop --adapt"
+        )
 
 
 def _with_passes(fuser: Fuser, facts: SceneFacts, passes: int) -> Fuser:

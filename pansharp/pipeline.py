@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from pansharp.card import build_card, card_path, card_tags, card_text, summary, 
 from pansharp.engine import CLASSICAL_TILE, default_workers, fuse_array, fuse_tiles, prepare
 from pansharp.errors import OptionError
 from pansharp.geometry.grids import Alignment, Window
-from pansharp.models import create_model
+from pansharp.models import create_model, get_spec
 from pansharp.models.base import SceneFacts
 from pansharp.options import FuseOptions
 from pansharp.outcome import Outcome, decide
@@ -38,6 +39,8 @@ __all__ = ["FuseOptions", "Product", "evaluate_scene", "fuse", "fuse_arrays", "f
 #: need them for a first stretch.
 _STATISTICS_BANDS = 8
 _STATISTICS_PIXELS = 1_000_000
+#: Samples (pixels times bands) of a work tile: 64 MiB of float32.
+_TILE_SAMPLES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def fuse_to_file(
         format=options.format,
         compress=options.compress,
         overwrite=options.overwrite,
+        block=_block(profile),
     ) as writer:
         outcome = decide(scene, options, folder=target.parent, progress=progress)
         try:
@@ -166,6 +170,11 @@ def _profile(scene: Scene, options: FuseOptions) -> RasterProfile:
     )
 
 
+def _block(profile: RasterProfile) -> int:
+    """Edge of the file's blocks: a block of all bands must fit a work tile."""
+    return 512 if profile.count <= _TILE_SAMPLES // 512**2 else 256
+
+
 def _colors(names: tuple[str, ...]) -> tuple[str, ...]:
     known = {"blue": "blue", "green": "green", "red": "red", "b": "blue", "g": "green", "r": "red"}
     return tuple(known.get(name.lower(), "undefined") for name in names)
@@ -179,6 +188,9 @@ def _band_tags(scene: Scene) -> tuple[dict[str, str], ...]:
             {"wavelength": f"{value:g}", "wavelength_units": "nm"} for value in scene.wavelengths
         ]
         tags = tuple({**one, **other} for one, other in zip(tags, wavelengths, strict=True))
+    if scene.widths:
+        widths = [{"fwhm": f"{value:g}"} for value in scene.widths]
+        tags = tuple({**one, **other} for one, other in zip(tags, widths, strict=True))
     return tags
 
 
@@ -244,7 +256,9 @@ def _write(
     block = writer.block
     # Without context a small tile stays in cache; with it, a large one reads less twice.
     usual = CLASSICAL_TILE if outcome.fuser.halo else block
-    tile = max(block, (options.tile or usual) // block * block)
+    # Cubes: a tile of all bands must stay small, whatever their number.
+    limit = math.isqrt(_TILE_SAMPLES // outcome.scene.bands)
+    tile = max(block, min(options.tile or usual, limit) // block * block)
 
     def finish(
         window: Window, fused: NDArray[np.float32], valid: NDArray[np.bool_] | None
@@ -315,7 +329,7 @@ def _stream(outcome: Outcome, card: dict[str, object], options: FuseOptions) -> 
         mine = {key: given.pop(key) for key in ("dtype", "workers") if key in given}
         chosen = replace(options, **mine)
         profile = _profile(outcome.scene, chosen)
-        with open_writer(path, profile, **given) as writer:
+        with open_writer(path, profile, block=_block(profile), **given) as writer:
             _write(outcome, writer, profile, chosen, None)
             writer.set_tags(card_tags(card))
 
@@ -341,7 +355,7 @@ def fuse_arrays(
     Parameters
     ----------
     pan : ndarray, shape (y, x) or (1, y, x)
-        PAN counts.
+        PAN counts; hyperspectral methods take guides (guide, y, x) of any number of bands.
     ms : ndarray, shape (band, y / ratio, x / ratio)
         MS counts.
     model : str
@@ -375,17 +389,27 @@ def fuse_arrays(
     if mode not in ("default", "reference"):
         raise OptionError(f"mode is '{mode}'; choose default or reference")
     from pansharp.scene import Scene
-    from pansharp.sensors import get_sensor, mtf_gains
+    from pansharp.sensors import ASSUMED_MS_GAIN, get_sensor, mtf_gains
 
     plane = np.asarray(pan)
     plane = plane[0] if plane.ndim == 3 and plane.shape[0] == 1 else plane
     cube = np.asarray(ms)
-    if plane.ndim != 2 or cube.ndim != 3:
+    hyperspectral = "hsi" in get_spec(model).tasks
+    if plane.ndim not in ((2, 3) if hyperspectral else (2,)) or cube.ndim != 3:
         raise OptionError(
             f"pan has shape {np.shape(pan)} and ms {np.shape(ms)}; give (y, x) and (band, y, x)"
         )
-    method = create_model(model, mode=mode, **options)
     profile = get_sensor(sensor) if sensor else None
+    if hyperspectral:
+        if mode == "reference":
+            raise OptionError(f"'{model}' has no reference mode; leave mode at default")
+        scene = Scene.from_arrays(plane, cube, alignment=Alignment.toolbox(ratio))
+        facts = SceneFacts(
+            scene.alignment, (ASSUMED_MS_GAIN,) * len(cube), 0.15, shape=scene.shape[1:]
+        )
+        fuser = prepare(create_model(model, **options), scene, facts, workers=1)
+        return fuse_array(scene, fuser)[0].astype(dtype)
+    method = create_model(model, mode=mode, **options)
     if mode == "reference":
         from pansharp.models.classical.reference import fuse_reference
 

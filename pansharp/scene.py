@@ -77,6 +77,10 @@ class Scene:
         Metadata of the MS file.
     wavelengths : tuple of float
         Centre wavelength per MS band in nanometres, or empty.
+    widths : tuple of float
+        Full width at half maximum per MS band in nanometres, or empty.
+    guide_wavelengths, guide_widths : tuple of float
+        The same of the guide's bands.
     """
 
     pan_source: Source
@@ -95,6 +99,9 @@ class Scene:
     notes: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     wavelengths: tuple[float, ...] = ()
+    widths: tuple[float, ...] = ()
+    guide_wavelengths: tuple[float, ...] = ()
+    guide_widths: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         count = self.ms_source.bands
@@ -363,6 +370,7 @@ class Scene:
             scales=tuple(self.scales[i] for i in pick),
             offsets=tuple(self.offsets[i] for i in pick),
             wavelengths=tuple(self.wavelengths[i] for i in pick) if self.wavelengths else (),
+            widths=tuple(self.widths[i] for i in pick) if self.widths else (),
         )
 
     def shifted(self, rows: float, cols: float) -> Scene:

@@ -190,6 +190,27 @@ class SensorProfile:
         gains, assumed = _gains(self.bands[:count])
         return gains, assumed or count < len(self.bands)
 
+    def match(self, band_names: Sequence[str] | None, count: int) -> tuple[Band, ...]:
+        """Bands of the sensor that an image's bands are.
+
+        Parameters
+        ----------
+        band_names : sequence of str or None
+            As in :meth:`mtf_gains`.
+        count : int
+            Number of bands of the image.
+
+        Returns
+        -------
+        tuple of Band
+            By name; without names by position where the image has all bands of the sensor; empty
+            where neither tells.
+        """
+        found = self.match_bands(tuple(band_names or ()))
+        if found is None and not band_names and count == len(self.bands):
+            found = self.bands
+        return found or ()
+
     def match_bands(self, names: Sequence[str]) -> tuple[Band, ...] | None:
         """The sensor's bands that an image's band names mean, in the order of the image.
 

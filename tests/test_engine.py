@@ -16,7 +16,7 @@ from pansharp.scene import Scene
 if TYPE_CHECKING:
     from pansharp.models.base import Fuser
 
-METHODS = tuple(list_models("classical"))
+METHODS = tuple(list_models("classical", "pan"))
 SHAPE = (587, 533)
 
 

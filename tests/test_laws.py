@@ -16,7 +16,7 @@ from pansharp.models.classical.brovey import BroveyFuser
 from pansharp.pipeline import fuse_arrays
 from pansharp.scene import Scene
 
-METHODS = tuple(list_models("classical"))
+METHODS = tuple(list_models("classical", "pan"))
 SHAPES = st.tuples(st.integers(41, 110), st.integers(41, 110))
 
 

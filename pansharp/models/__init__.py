@@ -26,24 +26,29 @@ __all__ = [
 ]
 
 _CLASSICAL = "pansharp.models.classical."
-_BUILTIN = {
-    name: _CLASSICAL + module
-    for module, names in {
-        "interpolate": ("exp",),
-        "brovey": ("brovey", "wbrovey"),
-        "substitution": ("ihs", "pca", "gs", "gsa"),
-        "cgsa": ("cgsa",),
-        "bth": ("bth",),
-        "bdsd": ("bdsd", "bdsd-pc"),
-        "pracs": ("pracs",),
-        "highpass": ("hpf", "sfim", "atwt", "awlp", "mf-hg"),
-        "indusion": ("indusion",),
-        "glp": ("mtf-glp", "mtf-glp-fs", "mtf-glp-cbd"),
-        "hpm": ("mtf-glp-hpm", "mtf-glp-hpm-r", "mtf-glp-hpm-h"),
-        "variational": ("tv",),
-    }.items()
-    for name in names
+_HYPERSPECTRAL = "pansharp.models.hyperspectral."
+#: Module to the names of its methods.
+_MODULES = {
+    _CLASSICAL + "interpolate": ("exp",),
+    _CLASSICAL + "brovey": ("brovey", "wbrovey"),
+    _CLASSICAL + "substitution": ("ihs", "pca", "gs", "gsa"),
+    _CLASSICAL + "cgsa": ("cgsa",),
+    _CLASSICAL + "bth": ("bth",),
+    _CLASSICAL + "bdsd": ("bdsd", "bdsd-pc"),
+    _CLASSICAL + "pracs": ("pracs",),
+    _CLASSICAL + "highpass": ("hpf", "sfim", "atwt", "awlp", "mf-hg"),
+    _CLASSICAL + "indusion": ("indusion",),
+    _CLASSICAL + "glp": ("mtf-glp", "mtf-glp-fs", "mtf-glp-cbd"),
+    _CLASSICAL + "hpm": ("mtf-glp-hpm", "mtf-glp-hpm-r", "mtf-glp-hpm-h"),
+    _CLASSICAL + "variational": ("tv",),
+    _HYPERSPECTRAL + "linear": ("glp-hs", "gsa-hs", "sfim-hs"),
+    _HYPERSPECTRAL + "local": ("loc-hs",),
+    _HYPERSPECTRAL + "gfpca": ("gfpca",),
+    _HYPERSPECTRAL + "sylvester": ("fuse-sylvester",),
+    _HYPERSPECTRAL + "cnmf": ("cnmf",),
+    _HYPERSPECTRAL + "hysure": ("hysure",),
 }
+_BUILTIN = {name: module for module, names in _MODULES.items() for name in names}
 #: Names that are no method of their own.
 _SPECIAL = {
     "auto": "fits the plain residual network to the scene and takes whatever wins on unseen blocks",
@@ -65,13 +70,15 @@ def is_network(name: str) -> bool:
     return name.lower() in list_networks()
 
 
-def list_models(kind: str | None = None) -> list[str]:
-    """Names of all models, without importing them.
+def list_models(kind: str | None = None, task: str | None = None) -> list[str]:
+    """Names of all models; without `task` no module is imported.
 
     Parameters
     ----------
     kind : {"classical", "network"}, optional
         Only those; ``classical`` also names methods that plug-ins registered.
+    task : {"pan", "hsi"}, optional
+        Only models for PAN and MS, or for hyperspectral cubes.
 
     Returns
     -------
@@ -90,13 +97,18 @@ def list_models(kind: str | None = None) -> list[str]:
     """
     from pansharp.models.networks import list_networks
 
-    if kind == "classical":
-        return sorted(_registry.names())
-    if kind == "network":
-        return sorted(list_networks())
-    if kind is not None:
+    kinds = {
+        "classical": _registry.names(),
+        "network": list_networks(),
+        None: [*_registry.names(), *list_networks(), *_SPECIAL],
+    }
+    if kind not in kinds:
         raise OptionError(f"kind is '{kind}'; choose classical or network")
-    return sorted({*_registry.names(), *list_networks(), *_SPECIAL})
+    return sorted(name for name in set(kinds[kind]) if task in (None, *_tasks(name, task)))
+
+
+def _tasks(name: str, task: str | None) -> tuple[str, ...]:
+    return () if task is None else get_spec(name).tasks
 
 
 def create_model(name: str, **options: object) -> FusionModel:

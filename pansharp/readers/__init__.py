@@ -117,6 +117,7 @@ def open_scene(
             os.fspath(high),
             low,
             guide=msi is not None,
+            cube=hsi is not None,
             sensor=sensor,
             nodata=nodata,
             ratio=ratio,

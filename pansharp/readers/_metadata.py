@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
     from pansharp.sensors import SensorProfile
 
-__all__ = ["acquisition", "sniff_sensor", "stack_names", "unique_names", "wavelengths"]
+__all__ = [
+    "acquisition",
+    "flagged_bands",
+    "sniff_sensor",
+    "stack_names",
+    "unique_names",
+    "wavelengths",
+    "widths",
+]
 
 _SENSOR_TAGS = ("sensor", "satellite", "platform", "spacecraft_id", "satelliteid", "mission")
 _DATE_TAGS = ("acquired", "acquisition_date", "acquisitiondatetime", "date_acquired", "datetime")
@@ -73,6 +81,45 @@ def wavelengths(dataset: DatasetReader, indexes: Iterable[int]) -> tuple[float, 
         micro = unit.startswith(("um", "µm", "micro")) or (not unit.startswith("n") and value < 10)
         found.append(round(value * 1000, 6) if micro else value)
     return tuple(found)
+
+
+def widths(dataset: DatasetReader, indexes: Iterable[int]) -> tuple[float, ...]:
+    """Full widths at half maximum in nanometres from the band tags; empty unless all have one."""
+    found = []
+    listed = _listed(dataset, "fwhm")
+    for index in indexes:
+        tags = {key.lower(): value for key, value in dataset.tags(index).items()}
+        text, unit = tags.get("fwhm"), tags.get("wavelength_units", "").lower()
+        if text is None and len(listed) == dataset.count:
+            text = listed[index - 1]
+            unit = unit or dataset.tags(ns="ENVI").get("wavelength_units", "").lower()
+        if text is None:
+            text, unit = dataset.tags(index, ns="IMAGERY").get("FWHM_UM"), "um"
+        try:
+            value = float(text)
+        except (TypeError, ValueError):
+            return ()
+        # No optical band is as narrow as 1 nm and as wide as 1 um at once: below 1 it is um.
+        micro = unit.startswith(("um", "µm", "micro")) or (not unit.startswith("n") and value < 1)
+        found.append(round(value * 1000, 6) if micro else value)
+    return tuple(found)
+
+
+def flagged_bands(dataset: DatasetReader) -> tuple[int, ...]:
+    """Bands, counted from 0, that the file itself calls bad (ENVI's ``bbl``, or a band tag)."""
+    listed = _listed(dataset, "bbl")
+    flags = listed if len(listed) == dataset.count else []
+    if not flags:
+        for index in range(1, dataset.count + 1):
+            tags = {key.lower(): value for key, value in dataset.tags(index).items()}
+            flags.append(tags.get("bbl", tags.get("good_band", "1")))
+    return tuple(i for i, flag in enumerate(flags) if flag.strip() in ("0", "0.0"))
+
+
+def _listed(dataset: DatasetReader, key: str) -> list[str]:
+    """A list in an ENVI header: ``{1, 2, 3}``."""
+    text = dataset.tags(ns="ENVI").get(key, "")
+    return [part.strip() for part in text.strip("{} ").split(",")] if text else []
 
 
 def _all_tags(dataset: DatasetReader) -> dict[str, str]:

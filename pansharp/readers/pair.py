@@ -30,7 +30,14 @@ from pansharp.readers._preflight import check_complete, check_not_empty, has_fil
 from pansharp.readers._repeated import thin
 from pansharp.readers._siblings import find_pair
 from pansharp.scene import MS_MARGIN, Scene
-from pansharp.source import UNSET, RasterSource, StackSource, WarpedSource
+from pansharp.source import (
+    UNSET,
+    RasterSource,
+    ScreenedSource,
+    StackSource,
+    WarpedSource,
+    empty_bands,
+)
 from pansharp.source.base import as_dtype
 
 if TYPE_CHECKING:
@@ -80,6 +87,7 @@ def open_pair(
     ms: Sequence[str],
     *,
     guide: bool = False,
+    cube: bool = False,
     sensor: SensorProfile | None = None,
     nodata: float | None = None,
     ratio: float | None = None,
@@ -94,6 +102,9 @@ def open_pair(
         Low-resolution file, or several files of one grid whose bands are stacked.
     guide : bool
         Whether the high-resolution file may have several bands (an MSI).
+    cube : bool
+        Whether the low-resolution files are hyperspectral: bands that hold no data anywhere or
+        that the file flags as bad are set aside (:class:`pansharp.source.ScreenedSource`).
     sensor : SensorProfile, optional
         Sensor; default: what tags and file names say for certain.
     nodata : float, optional
@@ -144,6 +155,9 @@ def open_pair(
         notes += () if found is None else (found,)
     notes += notes_of_fill
     _check_ratio(alignment, pan_grid, grids[0])
+    if cube:
+        ms_source, aside = _screened(low, ms_source)
+        notes += aside
     check_not_empty(high, "PAN")
     check_not_empty(ms_source, "MS")
     files = {"pan": (pan,), "ms": tuple(ms)}
@@ -168,6 +182,27 @@ def _declare_fill(
         "0 is taken as nodata there"
     )
     return high, low, (note,)
+
+
+def _screened(
+    low: Sequence[RasterSource], source: BaseSource
+) -> tuple[ScreenedSource, tuple[str, ...]]:
+    """Set the bands aside that hold nothing or are flagged as bad."""
+    stack: BaseSource = StackSource(low) if len(low) > 1 else low[0]
+    empty = set(empty_bands(stack))
+    flagged: set[int] = set()
+    start = 0
+    for part in low:
+        flagged |= {start + i for i in metadata.flagged_bands(part.dataset()) if i < part.bands}
+        start += part.bands
+    notes = []
+    for bands, why in ((empty, "hold no data anywhere"), (flagged - empty, "are flagged as bad")):
+        if bands:
+            numbers = ", ".join(str(band + 1) for band in sorted(bands))
+            notes.append(
+                f"{len(bands)} bands of the hyperspectral image {why} and are set aside: {numbers}"
+            )
+    return ScreenedSource(source, sorted(empty | flagged)), tuple(notes)
 
 
 def _check_stack(grids: Sequence[Grid]) -> None:
@@ -260,6 +295,8 @@ def _describe(
         names = metadata.stack_names(files["ms"])
     indexes = [range(1, source.bands + 1) for source in low]
     waves = [metadata.wavelengths(d, i) for d, i in zip(opened, indexes, strict=True)]
+    wide = [metadata.widths(d, i) for d, i in zip(opened, indexes, strict=True)]
+    guide = range(1, high.bands + 1)
     paths = [path for group in files.values() for path in group]
     everything = [*opened, high.dataset()]
     return Scene(
@@ -279,6 +316,9 @@ def _describe(
         acquired=metadata.acquisition(everything),
         tags={str(k): str(v) for k, v in opened[0].tags().items()},
         wavelengths=tuple(v for part in waves for v in part) if all(waves) else (),
+        widths=tuple(v for part in wide for v in part) if all(wide) else (),
+        guide_wavelengths=metadata.wavelengths(high.dataset(), guide),
+        guide_widths=metadata.widths(high.dataset(), guide),
     )
 
 

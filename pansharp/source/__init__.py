@@ -14,6 +14,7 @@ from pansharp.source.arrays import ArraySource, SourceView, StackSource
 from pansharp.source.base import UNSET, BaseSource, Source, Unset
 from pansharp.source.padding import fill_invalid, read_padded
 from pansharp.source.raster import RasterSource, WarpedSource, open_raster
+from pansharp.source.screened import ScreenedSource, empty_bands
 from pansharp.source.thinned import ThinnedSource
 
 __all__ = [
@@ -21,12 +22,14 @@ __all__ = [
     "ArraySource",
     "BaseSource",
     "RasterSource",
+    "ScreenedSource",
     "Source",
     "SourceView",
     "StackSource",
     "ThinnedSource",
     "Unset",
     "WarpedSource",
+    "empty_bands",
     "fill_invalid",
     "open_raster",
     "read_padded",

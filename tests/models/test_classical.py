@@ -22,7 +22,7 @@ from pansharp.scene import Scene
 if TYPE_CHECKING:
     from pansharp.models.base import Fuser
 
-METHODS = tuple(list_models("classical"))
+METHODS = tuple(list_models("classical", "pan"))
 SHAPE = (128, 144)
 
 

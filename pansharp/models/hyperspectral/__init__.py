@@ -1,0 +1,1 @@
+"""Fusion of a hyperspectral cube with a sharper multispectral or panchromatic guide."""
