@@ -113,23 +113,28 @@ def test_glp_is_blur_decimate_interpolate() -> None:
     np.testing.assert_array_equal(wide[0], ours[0])
 
 
-def test_bdsd_planes_are_shrink_and_blur_at_ms_centres() -> None:
+@pytest.mark.parametrize("offset", [1.5, 2.0])
+def test_bdsd_planes_are_shrink_and_blur(offset: float) -> None:
     rng = np.random.default_rng(7)
     pan, ms = rng.uniform(100, 900, (256, 256)), rng.uniform(100, 900, (3, 64, 64))
     scene = Scene.from_arrays(
-        pan.astype(np.float32), ms.astype(np.float32), alignment=Alignment.toolbox(4)
+        pan.astype(np.float32),
+        ms.astype(np.float32),
+        alignment=Alignment(AxisMap(4.0, offset), AxisMap(4.0, offset)),
     )
     chip = read_chip(scene, Window(0, 0, 256, 256), 4 * 32)
     fine, low, pan_low = chip.bdsd_planes(GAINS, 0.15)
     own = chip.own_ms()
     assert own == Window(0, 0, 64, 64)
-    # The shrink is taken at the MS centres, pixel 4 i + 2 (the toolbox takes it at 4 i + 1.5).
-    shrink = axis_matrix(AxisMap.toolbox(4), "down", Cubic(4), (12, 52), (0, 256))
-    expected = shrink @ filters.interp23(ms, 4) @ shrink.T
+    # At the MS centres, 4 i + 1.5, on grids that share corners; on its own grid, where they are
+    # 4 i + 2, the toolbox takes it at 4 i + 1.5 as well.
+    shrink = axis_matrix(AxisMap(4.0, 1.5), "down", Cubic(4), (12, 52), (0, 256))
+    expected = shrink @ chip.up().astype(float) @ shrink.T
     np.testing.assert_allclose(fine[:, 12:52, 12:52], expected, rtol=0, atol=0.01)
-    blurred = filters.correlate_replicate(pan, filters.mtf_kernel_from_gain(0.15, 4))
-    expected = filters.decimate(blurred, 4)
-    np.testing.assert_allclose(pan_low[8:-8, 8:-8], expected[8:-8, 8:-8], rtol=0, atol=0.03)
+    if offset == 2.0:
+        blurred = filters.correlate_replicate(pan, filters.mtf_kernel_from_gain(0.15, 4))
+        expected = filters.decimate(blurred, 4)
+        np.testing.assert_allclose(pan_low[8:-8, 8:-8], expected[8:-8, 8:-8], rtol=0, atol=0.03)
     for band, gain in enumerate(GAINS):
         again = filters.correlate_replicate(fine[band], filters.mtf_kernel_from_gain(gain, 4))
         np.testing.assert_allclose(

@@ -58,7 +58,8 @@ def test_tiles_and_workers_leave_no_trace(scale: float, name: str, passes: int) 
     assert valid is not None
     assert 0.8 < valid.mean() < 1.0
     assert np.isfinite(whole).all()
-    for tile, workers in ((512, 1), (256, 3), (256, 2)):
+    # One tiling is enough for the slow one.
+    for tile, workers in ((512, 1), (256, 3), (256, 2))[: 1 if name == "tv" else 3]:
         tiled, mask = fuse_array(scene, fuser, tile=tile, workers=workers)
         if name == "tv":
             # An iteration over the tile and its context: what lies beyond is felt in the last bits.

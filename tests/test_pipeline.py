@@ -26,7 +26,8 @@ from pansharp.geometry.grids import Window
 from pansharp.models import create_model
 from pansharp.models.networks import get_network
 from pansharp.options import FuseOptions
-from pansharp.outcome import Outcome, decide, lattice
+from pansharp.outcome import Outcome, decide
+from pansharp.outcome.network import lattice
 from pansharp.pipeline import evaluate_scene, fuse, fuse_to_file
 from pansharp.scene import Scene
 from pansharp.source import spool as spool_module
@@ -232,7 +233,7 @@ def test_the_verdict_is_that_of_the_passes_in_the_product(
         return Verdict(0.9 if word == "equal" else 1.1, 0.8, 1.2, 0.5, 12, word)
 
     monkeypatch.setattr("pansharp.adaptation.guard.compare", judged)
-    monkeypatch.setattr("pansharp.outcome._HQNR_SLACK", 10.0)
+    monkeypatch.setattr("pansharp.outcome.network._HQNR_SLACK", 10.0)
     outcome = _decide(scene, options(model="rescnn-tiny", coregister="off"))
     assert outcome.passes == 2
     assert outcome.verdict is not None

@@ -413,7 +413,8 @@ def checked_options(values: dict[str, Any]) -> FuseOptions:
     given = {key: value for key, value in values.items() if value is not None}
     if given.pop("no_card", False):
         given["card"] = False
-    given["method"] = dict(given.pop("method", ()))
+    if own := dict(given.pop("method", ())):
+        given["method"] = own
     for key in _WORDS & given.keys():
         given[key] = given[key].lower()
     return FuseOptions.checked(**given)

@@ -12,7 +12,7 @@ from scipy.optimize import nnls
 
 from pansharp.chips import read_chip
 from pansharp.engine import facts_of, fuse_array, prepare
-from pansharp.errors import BandMismatchError, ModelError, UnknownModelError
+from pansharp.errors import BandMismatchError, ModelError, OptionError, UnknownModelError
 from pansharp.geometry.grids import Window
 from pansharp.models import create_model, get_spec, list_models
 from pansharp.models.classical._moments import covariance, gram, mean, quick_gram
@@ -207,8 +207,10 @@ def test_creating_models_by_name() -> None:
     assert create_model("GSA").spec.name == "gsa"
     with pytest.raises(UnknownModelError, match="mtf-glp-fs"):
         create_model("mtf-glp-fx")
-    with pytest.raises(ModelError, match="does not take these options"):
+    with pytest.raises(OptionError, match="'gsa' has no option 'window'; it takes none"):
         create_model("gsa", window=3)
+    with pytest.raises(OptionError, match="did you mean 'block_size'"):
+        create_model("bdsd", blocksize=64)
     with pytest.raises(ModelError, match="build_network"):
         create_model("rescnn")
     with pytest.raises(ModelError, match="not a method of plain arrays"):

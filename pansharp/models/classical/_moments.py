@@ -21,7 +21,7 @@ _CHUNK = 1 << 14
 _ROW = 1024
 _STRIP = 64
 #: Share of the mean square below which a variance is what float32 makes of a constant.
-_ROUNDING = 1e-13
+_ROUNDING = 1e-12
 #: Up to this many planes, cross products are taken one by one.
 _FEW = 8
 

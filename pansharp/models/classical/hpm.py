@@ -76,7 +76,7 @@ def modulation(
         )
     rows = []
     for a, c, d, mean_low in zip(scale, above, below, level, strict=True):
-        sound = abs(mean_low) > 1e-9 * max(1.0, abs(c), abs(d))
+        sound = abs(mean_low) > 1e-5 * max(abs(c), abs(d))
         rows.append((a / mean_low, c / mean_low, d / mean_low) if sound else (0.0, 1.0, 1.0))
     first, second, third = (tuple(float(r[i]) for r in rows) for i in range(3))
     return ModulationFuser(lowpass, first, second, third, halo, filtered, haze, mode)
