@@ -2,6 +2,7 @@
 
 python benchmarks/memory.py                               brovey, gsa, mtf-glp-fs; 4096 to 16384
 python benchmarks/memory.py --models gsa --sizes 2048 4096 --base 2048
+python benchmarks/memory.py --models all --sizes 2048 --base 2048 --repeats 1    what each costs
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def report(results: Sequence[Measured], base: int) -> str:
     for r in results:
         row = [r.model, f"{r.size} x {r.size}", f"{r.median('wall'):.2f}", f"{r.median('cpu'):.2f}"]
         row.append(f"{r.median('peak'):.0f}")
+        row.append(f"{r.size**2 / 1e6 / r.median('cpu'):.1f}")
         if r.model in reference:
             own = reference[r.model]
             pixels = (r.size / base) ** 2
@@ -65,6 +67,7 @@ def report(results: Sequence[Measured], base: int) -> str:
     return common.table(
         [
             *("model", "PAN", "wall s", "CPU s", "peak MiB"),
+            "PAN Mpixel per CPU s",
             *(f"peak over that of {base}", f"CPU per pixel over that of {base}"),
         ],
         rows,
@@ -76,9 +79,15 @@ def main(arguments: Sequence[str] | None = None) -> list[Measured]:
     parser = common.parser("Peak memory and time of `pansharp fuse` for growing scenes.")
     parser.add_argument("--sizes", nargs="+", type=int, default=[4096, 8192, 16384])
     parser.add_argument("--base", type=int, default=8192, help="size of the ratios [%(default)s]")
-    parser.add_argument("--models", nargs="+", default=["brovey", "gsa", "mtf-glp-fs"])
+    parser.add_argument(
+        "--models", nargs="+", default=["brovey", "gsa", "mtf-glp-fs"], help="methods, or all"
+    )
     parser.add_argument("--repeats", type=int, default=3, help="after one warm-up [%(default)s]")
     options = common.parse(parser, arguments)
+    if options.models == ["all"]:
+        from pansharp.models import list_models
+
+        options.models = list_models("classical", "pan")
     results = []
     for size in options.sizes:
         pan, ms = common.scene(options.folder, size)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pansharp.engine import FromSource
 from pansharp.errors import BandMismatchError, ModelError
-from pansharp.source import RasterSource, StackSource
+from pansharp.source import RasterSource, StackSource, ThinnedSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +73,12 @@ def gdal_brovey(scene: Scene, weights: Sequence[float] | None = None) -> FromSou
 
 
 def _refusal(scene: Scene, role: str, source: Source) -> str:
+    if isinstance(source, ThinnedSource):
+        return (
+            f"{_NAME} reads files as they are, but {source.label} holds every pixel "
+            f"{source.step} x {source.step} times; give --ratio {scene.ratio / source.step:.6g} to "
+            "fuse it so, or use model 'wbrovey'"
+        )
     path = getattr(source, "path", None)
     if path is None:
         return (

@@ -30,6 +30,8 @@ __all__ = ["Writer", "copy_runs", "pread", "pwrite"]
 
 #: Bytes that are put in order at once.
 _RUN = 16 << 20
+#: Bytes that are moved before their place in the spool is given back.
+_BATCH = 64 << 20
 
 
 def _size(count: float) -> str:
@@ -73,7 +75,11 @@ def copy_runs(
     places: NDArray[np.uint64],
     lengths: NDArray[np.uint32],
 ) -> None:
-    """Copy blocks into order, neighbours in the spool at once, two runs at a time."""
+    """Move blocks into order, neighbours in the spool at once, two runs at a time.
+
+    From the end of the spool to its start, cutting off what was moved: the pages of the spool then
+    serve the product, instead of both being held in memory until the end.
+    """
     total = len(starts)
     runs = []
     first = 0
@@ -85,9 +91,17 @@ def copy_runs(
             last += 1
         runs.append((int(starts[first]), int(places[first]), size))
         first = last
+    runs.sort()
     with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(_copy, source, target, *run) for run in runs]:
-            done.result()
+        while runs:
+            pending, size = [], 0
+            while runs and size < _BATCH:
+                run = runs.pop()
+                pending.append(pool.submit(_copy, source, target, *run))
+                size += run[2]
+            for done in pending:
+                done.result()
+            os.ftruncate(source, run[0])
 
 
 def _copy(source: int, target: int, offset: int, place: int, size: int) -> None:

@@ -1,1 +1,1 @@
-"""Classical fusion methods; formulas and sources: docs/classical.md."""
+"""Classical fusion methods; formulas and sources: docs/methods.md."""
