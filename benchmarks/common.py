@@ -64,6 +64,8 @@ def run(command: Sequence[str], *, environment: dict[str, str] | None = None) ->
     """Run a program to its end and measure it; a failure ends the benchmark with its message."""
     extra = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join(extra), **(environment or {})}
+    # An installed program finds its modules compiled; the warm-up may leave them so.
+    surroundings.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         begin = time.perf_counter()
         child = subprocess.Popen([*command], stdout=out, stderr=err, env=surroundings)

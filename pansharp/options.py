@@ -103,7 +103,7 @@ class FuseOptions:
             No such model.
         """
         from pansharp.errors import UnknownModelError
-        from pansharp.models import list_models, list_options
+        from pansharp.models import is_model, list_models, list_options
 
         own = list_options(str(values.get("model", "auto")))
         method = {key: values.pop(key) for key in own if key in values}
@@ -126,7 +126,7 @@ class FuseOptions:
                 raise OptionError(f"{_flag(key)} is {given[key]}; it must be {least} or more")
         if "model" in given:
             given["model"] = str(given["model"]).lower()
-            if given["model"] not in list_models():
+            if not is_model(given["model"]):
                 raise UnknownModelError(
                     f"unknown model '{given['model']}'; {nearest(given['model'], list_models())}"
                 )

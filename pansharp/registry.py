@@ -90,6 +90,13 @@ class Registry(Generic[T]):
             raise self._error(f"unknown {self.kind} '{name}'; {nearest(name, known)}")
         return self._items[key]
 
+    def __contains__(self, name: str) -> bool:
+        """Whether `name` is known; plug-ins are looked for only if nothing else has it."""
+        key = name.lower()
+        if key not in self._builtin and key not in self._items:
+            self._load_plugins()
+        return key in self._builtin or key in self._items
+
     def names(self) -> list[str]:
         """All names, sorted, without importing the built-in modules."""
         self._load_plugins()

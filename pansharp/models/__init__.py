@@ -19,6 +19,7 @@ __all__ = [
     "build_network",
     "create_model",
     "get_spec",
+    "is_model",
     "is_network",
     "list_models",
     "list_options",
@@ -65,9 +66,14 @@ def is_network(name: str) -> bool:
     """Whether `name` is a network (needs torch and adaptation or weights)."""
     if name.lower() in _BUILTIN:
         return False
-    from pansharp.models.networks import list_networks
+    from pansharp.models.networks import has_network
 
-    return name.lower() in list_networks()
+    return has_network(name)
+
+
+def is_model(name: str) -> bool:
+    """Whether there is a model `name`, of any kind; imports no model."""
+    return name.lower() in _SPECIAL or name in _registry or is_network(name)
 
 
 def list_models(kind: str | None = None, task: str | None = None) -> list[str]:
@@ -135,7 +141,7 @@ def create_model(name: str, **options: object) -> FusionModel:
         An option does not exist, or its value is wrong.
     """
     key = name.lower()
-    if key not in list_models():
+    if not is_model(key):
         raise UnknownModelError(f"unknown model '{name}'; {nearest(name, list_models())}")
     if is_network(key) or key in ("gdal-brovey", "auto"):
         raise ModelError(
@@ -166,7 +172,7 @@ def list_options(name: str) -> dict[str, object]:
     from inspect import signature
 
     key = name.lower()
-    if key not in _registry.names():
+    if key not in _registry:
         return {}
     parameters = signature(_registry.get(key)).parameters
     return {k: p.default for k, p in parameters.items() if k != "mode"}
@@ -181,7 +187,7 @@ def get_spec(name: str) -> ModelSpec:
         No such model.
     """
     key = name.lower()
-    if key not in list_models():
+    if not is_model(key):
         raise UnknownModelError(f"unknown model '{name}'; {nearest(name, list_models())}")
     if key in _SPECIAL:
         return _special_spec(key)

@@ -28,6 +28,7 @@ __all__ = [
     "NetworkSpec",
     "build_network",
     "get_network",
+    "has_network",
     "list_networks",
     "model_spec",
     "register_network",
@@ -268,6 +269,11 @@ def register_network(spec: NetworkSpec) -> NetworkSpec:
 
 for _spec in _BUILTIN:
     register_network(_spec)
+
+
+def has_network(name: str) -> bool:
+    """Whether there is a network `name`; does not import torch."""
+    return name in _NETWORKS
 
 
 def list_networks() -> list[str]:
