@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -175,8 +176,12 @@ class Chip:
         )[0]
         return plane
 
+    def gauss(self) -> NDArray[np.float32]:
+        """The toolbox's Gaussian low-pass of the PAN (gain 0.30, legacy width), (y, x) float32."""
+        return self.blurred(MtfGaussian(self.alignment.ratio, 0.30, legacy=True))
+
     def gauss_at_ms(self, ms_window: Window) -> NDArray[np.float32]:
-        """The toolbox's Gaussian low-pass of the PAN at MS pixel centres, (y, x) float32."""
+        """The same at MS pixel centres, (y, x) float32."""
         blur = MtfGaussian(self.alignment.ratio, 0.30, legacy=True)
         plane: NDArray[np.float32] = self.down(blur, ms_window, self.pan[:1])[0]
         return plane
@@ -301,20 +306,37 @@ class Chip:
         self, axis: AxisMap, start: int, stop: int, shrink: Kernel, blur: Kernel, side: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """MS-to-MS matrices of one axis: interpolate + shrink, and the same blurred."""
-        same = AxisMap(1.0, 0.0)
-        wide = input_range(same, "down", blur, start, stop)
-        at = _shrunk(axis)
-        fine = input_range(at, "down", shrink, *wide)
-        first = (self.ms_window.row, self.ms_window.col)[side]
+        first = (self.ms_window.row, self.ms_window.col)[side] - start
+        # Counted from the first output and from a PAN pixel near it, most tiles are alike.
+        origin = axis.to_pan(start)
+        near = AxisMap(axis.scale, round(origin - math.floor(origin), 9))
         held = (first, first + self.ms.shape[1 + side])
-        up = axis_matrix(axis, "up", UP, fine, held, border="edge")
-        both = axis_matrix(at, "down", shrink, wide, fine) @ up
-        blurred = axis_matrix(same, "down", blur, (start, stop), wide) @ both
-        return both[start - wide[0] : stop - wide[0]], blurred
+        moved = _shrunk(axis).offset - axis.offset
+        return _shrink_blur(near, moved, stop - start, held, shrink, blur)
 
     def grown(self, margin: int) -> Chip:
         """The same pixels seen as a chip of a window that is larger by `margin`."""
         return replace(self, window=self.window.expand(margin), halo=self.halo - margin, valid=None)
+
+
+@lru_cache(maxsize=64)
+def _shrink_blur(
+    axis: AxisMap,
+    moved: float,
+    count: int,
+    held: tuple[int, int],
+    shrink: Kernel,
+    blur: Kernel,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Matrices from `held` MS pixels to outputs 0 ... count - 1; the shrink is off by `moved`."""
+    same = AxisMap(1.0, 0.0)
+    at = AxisMap(axis.scale, axis.offset + moved)
+    wide = input_range(same, "down", blur, 0, count)
+    fine = input_range(at, "down", shrink, *wide)
+    up = axis_matrix(axis, "up", UP, fine, held, border="edge")
+    both = axis_matrix(at, "down", shrink, wide, fine) @ up
+    blurred = axis_matrix(same, "down", blur, (0, count), wide) @ both
+    return both[-wide[0] : count - wide[0]], blurred
 
 
 def _shrunk(axis: AxisMap) -> AxisMap:

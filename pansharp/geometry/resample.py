@@ -87,6 +87,20 @@ def input_window(
     return Window(row, col, row_end - row, col_end - col)
 
 
+def _period(axis: AxisMap, direction: Direction, start: int) -> tuple[int, int]:
+    """The first output with the same phase as `start`, and how many inputs lie between them.
+
+    With a whole ratio all blocks of an axis have one of a few phases: their weights are computed
+    once, not once for every place in the scene.
+    """
+    whole = round(axis.scale)
+    if axis.scale != whole:
+        return start, 0
+    if direction == "down":
+        return 0, start * whole
+    return start % whole, start // whole
+
+
 @lru_cache(maxsize=2048)
 def _block(
     axis: AxisMap, direction: Direction, kernel: Kernel, start: int, stop: int
@@ -237,12 +251,14 @@ def _blocks(
     axis: AxisMap, direction: Direction, kernel: Kernel, start: int, stop: int
 ) -> list[tuple[int, int, NDArray[np.float32], NDArray[np.float32]]]:
     """Blocks of outputs [start, stop): position in the output, first input, weights both ways."""
-    size = BLOCK if direction == "up" else BLOCK // 4
+    # Shrinking reads many inputs an output: smaller blocks hold fewer zeros.
+    size = BLOCK if direction == "up" or axis.scale == 1.0 else BLOCK // 4
     result = []
     at = start
     while at < stop:
         end = min(stop, (at // size + 1) * size)
-        first, table, flipped = _block(axis, direction, kernel, at, end)
-        result.append((at - start, first, table, flipped))
+        near, moved = _period(axis, direction, at)
+        first, table, flipped = _block(axis, direction, kernel, near, near + end - at)
+        result.append((at - start, first + moved, table, flipped))
         at = end
     return result

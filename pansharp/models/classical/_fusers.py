@@ -24,6 +24,8 @@ EPS = float(np.finfo(np.float64).eps)
 #: Smallest denominator of a quotient in default mode, as a share of its scene mean: below it the
 #: detail is added as in a pixel of that brightness, instead of growing without bound.
 FLOOR = 0.02
+#: Pixels of a plane worked on at once.
+_STRIP = 1 << 15
 
 
 def weighted_sum(planes: NDArray[np.float32], weights: tuple[float, ...]) -> NDArray[np.float32]:
@@ -102,16 +104,19 @@ class DetailFuser:
         pan = chip.guide()[0]
         kind = fused.dtype.type
         low = self.lowpass.planes(chip)
-        detail = pan - low[0]
         level = self.lowpass.level(chip) if self.offsets else None
-        scratch = np.empty_like(detail)
-        for band, plane in enumerate(fused):
-            if band and not self.lowpass.shared:
-                np.subtract(pan, low[band], out=detail)
-            np.multiply(detail, kind(self.gains[band]), out=scratch)
-            plane += scratch
-            if level is not None:
-                plane += kind(self.offsets[band]) * (kind(1.0) - level[band])
+        for rows in strips(pan):
+            detail = pan[rows] - low[0, rows]
+            scratch = np.empty_like(detail)
+            for band, plane in enumerate(fused[:, rows]):
+                if band and not self.lowpass.shared:
+                    np.subtract(pan[rows], low[band, rows], out=detail)
+                np.multiply(detail, kind(self.gains[band]), out=scratch)
+                plane += scratch
+                if level is not None:
+                    # One number a band, or in reference mode a plane of them.
+                    one = level[band] if level.shape[1] == 1 else level[band, rows]
+                    plane += kind(self.offsets[band]) * (kind(1.0) - one)
         return fused
 
 
@@ -155,17 +160,29 @@ class ModulationFuser:
         kind = fused.dtype.type
         low = self.lowpass.planes(chip)
         level = self.lowpass.level(chip) if self.filtered else None
-        for band, plane in enumerate(fused):
-            scale = kind(self.scale[band])
-            num = pan * scale + kind(self.above[band])
-            den = low[0 if self.lowpass.shared else band] * scale
-            den += kind(self.below[band]) * (kind(1.0) if level is None else level[band])
-            if self.haze:
-                plane -= kind(self.haze[band])
-            plane *= quotient(num, den, self.mode)
-            if self.haze:
-                plane += kind(self.haze[band])
+        for rows in strips(pan):
+            for band, plane in enumerate(fused[:, rows]):
+                scale = kind(self.scale[band])
+                num = pan[rows] * scale
+                num += kind(self.above[band])
+                den = low[0 if self.lowpass.shared else band, rows] * scale
+                if level is None:
+                    den += kind(self.below[band])
+                else:
+                    one = level[band] if level.shape[1] == 1 else level[band, rows]
+                    den += kind(self.below[band]) * one
+                if self.haze:
+                    plane -= kind(self.haze[band])
+                plane *= quotient(num, den, self.mode)
+                if self.haze:
+                    plane += kind(self.haze[band])
         return fused
+
+
+def strips(plane: NDArray[np.float32]) -> list[slice]:
+    """Rows to work on at once, so that the planes of a strip stay in the cache of a core."""
+    step = max(1, _STRIP // max(1, plane.shape[1]))
+    return [slice(row, row + step) for row in range(0, plane.shape[0], step)]
 
 
 def quotient(num: NDArray[np.float32], den: NDArray[np.float32], mode: str) -> NDArray[np.float32]:

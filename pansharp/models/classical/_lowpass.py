@@ -16,25 +16,7 @@ if TYPE_CHECKING:
 
     from pansharp.chips import Chip
 
-__all__ = ["GAUSS_HALO", "Atrous", "BoxMean", "Glp", "HalfGradient", "Lowpass", "gauss"]
-
-#: PAN pixels around a window that :func:`gauss` reads.
-GAUSS_HALO = 20
-
-
-def gauss(chip: Chip) -> NDArray[np.float32]:
-    """The toolbox's Gaussian low-pass of the PAN (gain 0.30, legacy width), (y, x).
-
-    For statistics only: the exact two-dimensional kernel by Fourier transform, whose last bits
-    depend on the tile.
-    """
-    from pansharp import filters
-
-    if chip.halo >= GAUSS_HALO:
-        wide = chip.guide(GAUSS_HALO)[0]
-    else:
-        wide = np.pad(chip.guide()[0], GAUSS_HALO, mode="edge")
-    return np.asarray(filters.correlate_valid(wide, filters.gaussian_kernel(chip.alignment.ratio)))
+__all__ = ["Atrous", "BoxMean", "Glp", "HalfGradient", "Lowpass"]
 
 
 class Lowpass(Protocol):

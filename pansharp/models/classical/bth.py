@@ -11,7 +11,6 @@ from pansharp.models import register_model
 from pansharp.models.base import ModelSpec
 from pansharp.models.classical._fusers import EPS, FLOOR, weighted_sum
 from pansharp.models.classical._haze import haze_moments, haze_of
-from pansharp.models.classical._lowpass import GAUSS_HALO, gauss
 from pansharp.models.classical._moments import covariance, deviation, gram, mean
 
 if TYPE_CHECKING:
@@ -88,13 +87,13 @@ class BtH:
 
     def measure_halo(self, facts: SceneFacts) -> int:
         """PAN pixels around a chip that :meth:`measure` reads."""
-        return GAUSS_HALO
+        return 24
 
     def measure(self, chip: Chip, facts: SceneFacts) -> Moments | None:
         """Cross products of P, its Gaussian low-pass and M~, and the darkest pixels."""
         up = chip.up()
         return {
-            "high": gram([chip.guide()[0], gauss(chip), *up], chip.valid),
+            "high": gram([chip.guide()[0], chip.gauss(), *up], chip.valid),
             **haze_moments(up, chip.valid, self.mode),
         }
 

@@ -11,8 +11,8 @@ from pansharp.geometry.kernels import glp_halo
 from pansharp.models import register_model
 from pansharp.models.base import ModelSpec
 from pansharp.models.classical._fusers import DetailFuser
-from pansharp.models.classical._lowpass import Glp, gauss
-from pansharp.models.classical._moments import covariance, gram, match, quick_gram
+from pansharp.models.classical._lowpass import Glp
+from pansharp.models.classical._moments import covariance, match, quick_gram
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,9 +55,15 @@ class GlpFuser(DetailFuser):
 
 def pan_ms_low(chip: Chip, facts: SceneFacts) -> Moments:
     """Cross products of P, M~_b and P_L,b, one table a band: key ``pan_ms_low``."""
-    pan = chip.guide()[0]
+    pan, up = chip.guide()[0], chip.up()
     low = chip.glp(facts.ms_gains)
-    totals = [gram([pan, plane, low[band]], chip.valid) for band, plane in enumerate(chip.up())]
+    bands = range(len(up))
+    if Glp(facts.ms_gains).shared:
+        # One table for all: PAN and low-pass are multiplied once.
+        total = quick_gram([pan, low[0], *up], chip.valid, cross=True)
+        picks = [np.array([0, 1, 3 + band, 2]) for band in bands]
+        return {"pan_ms_low": np.stack([total[np.ix_(pick, pick)] for pick in picks])}
+    totals = [quick_gram([pan, up[b], low[b]], chip.valid, cross=True) for b in bands]
     return {"pan_ms_low": np.stack(totals)}
 
 
@@ -121,7 +127,7 @@ class MtfGlp:
 
     def measure(self, chip: Chip, facts: SceneFacts) -> Moments | None:
         """Sums and squares of P, its Gaussian low-pass, and M~."""
-        return {"matched": quick_gram([chip.guide()[0], gauss(chip), *chip.up()], chip.valid)}
+        return {"matched": quick_gram([chip.guide()[0], chip.gauss(), *chip.up()], chip.valid)}
 
     def finish(self, moments: Moments | None, facts: SceneFacts) -> GlpFuser:
         """Match by the deviation of the low-pass PAN; keep the level that the filters lose."""

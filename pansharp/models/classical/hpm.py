@@ -12,7 +12,7 @@ from pansharp.models import register_model
 from pansharp.models.base import ModelSpec
 from pansharp.models.classical._fusers import ModulationFuser
 from pansharp.models.classical._haze import haze_moments, haze_of
-from pansharp.models.classical._lowpass import Glp, gauss
+from pansharp.models.classical._lowpass import Glp
 from pansharp.models.classical._moments import covariance, gram, match, mean, quick_gram
 from pansharp.models.classical.glp import pan_ms_low, regressed
 
@@ -104,7 +104,7 @@ class MtfGlpHpm:
 
     def measure(self, chip: Chip, facts: SceneFacts) -> Moments | None:
         """Sums and squares of P, its Gaussian low-pass, and M~."""
-        return {"matched": quick_gram([chip.guide()[0], gauss(chip), *chip.up()], chip.valid)}
+        return {"matched": quick_gram([chip.guide()[0], chip.gauss(), *chip.up()], chip.valid)}
 
     def finish(self, moments: Moments | None, facts: SceneFacts) -> ModulationFuser:
         """Match the PAN to each band."""
@@ -183,7 +183,7 @@ class MtfGlpHpmH:
         """Cross products of the Gaussian low-pass PAN and M~, and the darkest pixels."""
         up = chip.up()
         return {
-            "low": gram([gauss(chip), *up], chip.valid),
+            "low": gram([chip.gauss(), *up], chip.valid),
             **haze_moments(up, chip.valid, self.mode),
         }
 

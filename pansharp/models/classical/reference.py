@@ -73,10 +73,13 @@ class ToolboxChip:
         low = filters.atrous_lp(self.pan[0], self.ratio)
         return np.asarray(filters.decimate(low, self.ratio), dtype=np.float64)
 
+    def gauss(self) -> NDArray[np.floating]:
+        """The toolbox's Gaussian low-pass of the PAN."""
+        return filters.gauss_lp(self.pan[0], self.ratio)
+
     def gauss_at_ms(self, window: Window) -> NDArray[np.floating]:
-        """The toolbox's Gaussian low-pass of the PAN, decimated."""
-        low = filters.gauss_lp(self.pan[0], self.ratio)
-        return np.asarray(filters.decimate(low, self.ratio), dtype=np.float64)
+        """The same, decimated."""
+        return np.asarray(filters.decimate(self.gauss(), self.ratio), dtype=np.float64)
 
     def atrous(self) -> NDArray[np.floating]:
         """B3-spline low-pass of the PAN."""

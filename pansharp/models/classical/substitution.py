@@ -10,7 +10,7 @@ import numpy as np
 from pansharp.models import register_model
 from pansharp.models.base import ModelSpec
 from pansharp.models.classical._fusers import SubstitutionFuser
-from pansharp.models.classical._moments import covariance, deviation, gram, mean
+from pansharp.models.classical._moments import covariance, deviation, gram, mean, quick_gram
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ class Substitution:
 
     def measure(self, chip: Chip, facts: SceneFacts) -> Moments | None:
         """Sums and cross products of PAN and M~."""
-        return {"high": gram([chip.guide()[0], *chip.up()], chip.valid)}
+        return {"high": quick_gram([chip.guide()[0], *chip.up()], chip.valid, cross=True)}
 
     def finish(self, moments: Moments | None, facts: SceneFacts) -> SubstitutionFuser:
         """Match the PAN to the intensity: ``P' - I = a (P - mean P) - (I - mean I)``."""
@@ -186,7 +186,7 @@ class Gsa:
         own = chip.own_ms()
         return {
             "low": gram([chip.atrous_at_ms(own), *chip.ms_pixels(own)], chip.ms_mask(own)),
-            "high": gram([chip.guide()[0], *chip.up()], chip.valid),
+            "high": quick_gram([chip.guide()[0], *chip.up()], chip.valid, cross=True),
         }
 
     def finish(self, moments: Moments | None, facts: SceneFacts) -> SubstitutionFuser:
