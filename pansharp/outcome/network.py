@@ -138,7 +138,8 @@ def _predict(
     spec = get_network(name)
     tile, overlap, kind = lattice(spec, options, outcome)
     outcome.spool = Spool(scene.shape, folder)
-    use_threads(1 if device == "cpu" else workers)
+    side_by_side = device == "cpu" and not spec.threads_inside
+    use_threads(1 if side_by_side else workers)
     pieces = blend_tiles(
         scene,
         fuser,
@@ -146,7 +147,7 @@ def _predict(
         overlap=overlap,
         kind=kind,
         multiple=spec.multiple_of,
-        workers=workers if device == "cpu" else 1,
+        workers=workers if side_by_side else 1,
         progress=progress,
         label="predicting",
     )
