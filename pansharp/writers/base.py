@@ -322,6 +322,12 @@ class Writer(ABC):
                     f"disk full while writing {self.path}: {_size(free)} free, the product needs "
                     f"up to {_size(self.profile.nbytes)}; free some space or use another folder"
                 ) from problem
+            if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                folder = self.path.parent.resolve()
+                raise WriteError(
+                    f"cannot write {self.path}: no permission to write to {folder}; choose another "
+                    "folder for the product (-o)"
+                ) from problem
             raise WriteError(
                 f"cannot write {self.path}: {problem.strerror or problem}"
             ) from problem

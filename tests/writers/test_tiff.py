@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable
@@ -408,4 +409,20 @@ def test_user_errors_are_one_line(
     with pytest.raises(error, match=text) as caught:
         open_writer(tmp_path / name, RasterProfile(**facts), **options)
     assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
+def test_a_folder_that_may_not_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Simulated, because whoever runs the tests may be allowed everything."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("pansharp.writers.tiff.os.open", refuse)
+    profile = RasterProfile(height=64, width=64, count=1, dtype="uint16")
+    with pytest.raises(WriteError, match=r"no permission to write to .*choose another folder"):
+        open_writer(tmp_path / "x.tif", profile)
     assert list(tmp_path.iterdir()) == []
