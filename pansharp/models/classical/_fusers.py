@@ -17,13 +17,23 @@ if TYPE_CHECKING:
     from pansharp.chips import Chip
     from pansharp.models.classical._lowpass import Lowpass
 
-__all__ = ["EPS", "FLOOR", "DetailFuser", "ModulationFuser", "SubstitutionFuser", "weighted_sum"]
+__all__ = [
+    "EPS",
+    "FLOOR",
+    "LIMIT",
+    "DetailFuser",
+    "ModulationFuser",
+    "SubstitutionFuser",
+    "weighted_sum",
+]
 
 #: What the toolbox adds to denominators.
 EPS = float(np.finfo(np.float64).eps)
 #: Smallest denominator of a quotient in default mode, as a share of its scene mean: below it the
 #: detail is added as in a pixel of that brightness, instead of growing without bound.
 FLOOR = 0.02
+#: Largest factor, of either sign, that a quotient may give a pixel in default mode.
+LIMIT = 8.0
 #: Pixels of a plane worked on at once.
 _STRIP = 1 << 15
 
@@ -125,8 +135,8 @@ class ModulationFuser:
     """``y_b = (M~_b - h_b) (a_b P + c_b) / (a_b low_b + d_b) + h_b``.
 
     In default mode both sides of the quotient are scaled so that the denominator has mean 1, and
-    the product is ``(M~_b - h_b) (1 + (num - den) / max(den, 0.02)) + h_b``: the same wherever the
-    denominator is sound, and bounded where it is not.
+    the product is ``(M~_b - h_b) (1 + (num - den) / max(den, 0.02)) + h_b`` with the factor kept
+    between -8 and 8: the same wherever the denominator is sound, and bounded where it is not.
 
     Parameters
     ----------
@@ -201,4 +211,5 @@ def quotient(num: NDArray[np.float32], den: NDArray[np.float32], mode: str) -> N
     np.maximum(den, den.dtype.type(FLOOR), out=den)
     num /= den
     num += num.dtype.type(1.0)
+    np.clip(num, -LIMIT, LIMIT, out=num)
     return num

@@ -9,7 +9,7 @@ import numpy as np
 
 from pansharp.models import register_model
 from pansharp.models.base import ModelSpec
-from pansharp.models.classical._fusers import EPS, FLOOR, weighted_sum
+from pansharp.models.classical._fusers import EPS, FLOOR, LIMIT, weighted_sum
 from pansharp.models.classical._haze import haze_moments, haze_of
 from pansharp.models.classical._moments import covariance, deviation, gram, mean
 
@@ -62,6 +62,7 @@ class BtHFuser:
             np.maximum(intensity, kind(self.floor), out=intensity)
             ratio /= intensity
             ratio += kind(1.0)
+            np.clip(ratio, -LIMIT, LIMIT, out=ratio)
         for plane, haze in zip(fused, self.haze, strict=True):
             np.maximum(plane, kind(0.0), out=plane)
             plane *= ratio

@@ -11,7 +11,7 @@ import numpy as np
 from pansharp.chips import CYCLE_HALO
 from pansharp.models import register_model
 from pansharp.models.base import ModelSpec
-from pansharp.models.classical._fusers import EPS, FLOOR, DetailFuser
+from pansharp.models.classical._fusers import EPS, FLOOR, LIMIT, DetailFuser
 from pansharp.models.classical._lowpass import Atrous, BoxMean, HalfGradient
 from pansharp.models.classical._moments import covariance, match, mean, quick_gram
 from pansharp.models.classical.hpm import modulation
@@ -180,6 +180,8 @@ class AwlpFuser:
         for plane, gain in zip(fused, self.gains, strict=True):
             np.multiply(detail, kind(gain), out=scratch)
             scratch += kind(1.0)
+            if self.mode == "default":
+                np.clip(scratch, -LIMIT, LIMIT, out=scratch)
             plane *= scratch
         return fused
 

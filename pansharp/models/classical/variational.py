@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -288,8 +288,6 @@ class Tv:
         BandMismatchError
             Weights that are not one a band, or a PAN that the bands cannot add up to.
         """
-        from dataclasses import replace
-
         constants = self._of(facts)
         if moments is not None:
             fitted = fit_weights(moments["low"], normalize=False)
@@ -302,6 +300,10 @@ class Tv:
             raise BandMismatchError(
                 f"{len(constants.weights)} weights for {count} bands; give one a band"
             )
+        # The iteration needs a step above half the norm of what it inverts: 1 for the shrink and
+        # enlargement, and the squares of the weights. Published weights leave alpha as it is.
+        norm = 1.0 + sum(w * w for w in constants.weights)
+        constants = replace(constants, alpha=max(constants.alpha, 0.55 * norm))
         halo = int(np.ceil(_CONTEXT * facts.alignment.ratio))
         return TvFuser(constants, halo, self.mode)
 
@@ -340,8 +342,6 @@ def tv(
             raise OptionError(f"{key} is {value}; it must be positive")
     if sensor is None and weights is None and strength is None and iterations is None:
         return Tv(None, mode)
-    from dataclasses import replace
-
     constants = Constants()
     if sensor is not None:
         from pansharp.sensors import get_sensor
