@@ -63,7 +63,8 @@ class _Bench:
         from pansharp.models import create_model
         from pansharp.models.networks import get_network
         from pansharp.options import FuseOptions
-        from pansharp.outcome import Outcome, lattice
+        from pansharp.outcome import Outcome
+        from pansharp.outcome.network import lattice
         from pansharp.tiling import TileGrid
 
         self.scene, self.workers = scene, workers
