@@ -11,7 +11,7 @@ import numpy as np
 from pansharp.errors import BandMismatchError, OptionError
 from pansharp.models import register_model
 from pansharp.models.base import ModelSpec
-from pansharp.models.classical._fusers import EPS, weighted_sum
+from pansharp.models.classical._fusers import EPS, LIMIT, weighted_sum
 from pansharp.models.classical._moments import gram, mean, quick_gram
 from pansharp.models.classical._weights import fit_weights, spectral_weights, weight_moments
 
@@ -38,7 +38,8 @@ class BroveyFuser:
         Histogram match of the PAN to the intensity.
     mode : {"default", "reference"}
         ``reference`` adds eps to the intensity as the toolbox does; ``default`` leaves pixels whose
-        intensity is not positive as they are in the interpolated MS.
+        intensity is not positive as they are in the interpolated MS, and multiplies none by more
+        than 8.
     """
 
     weights: tuple[float, ...]
@@ -61,6 +62,7 @@ class BroveyFuser:
                 intensity[dark] = 1.0
                 ratio[dark] = 1.0
             ratio /= intensity
+            np.clip(ratio, -LIMIT, LIMIT, out=ratio)
         fused *= ratio
         return fused
 
