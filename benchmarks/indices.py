@@ -34,7 +34,7 @@ class Timed:
     """One set of indices by one library."""
 
     name: str
-    library: str
+    package: str
     shape: tuple[int, ...]
     seconds: float
     values: dict[str, float] = field(default_factory=dict)
@@ -150,7 +150,7 @@ def report(results: Sequence[Timed]) -> str:
         figures = ", ".join(f"{name} {value:.7g}" for name, value in r.values.items())
         shape = " x ".join(map(str, r.shape))
         target = "-" if r.target is None else f"{r.target:g}"
-        rows.append([r.name, r.library, shape, f"{r.seconds:.3f}", target, figures])
+        rows.append([r.name, r.package, shape, f"{r.seconds:.3f}", target, figures])
     return common.table(["set", "library", "image", "CPU s", "target", "values"], rows)
 
 

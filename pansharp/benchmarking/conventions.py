@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, replace
 from importlib.resources import files
+from typing import Literal
 
 from pansharp.errors import OptionError
 from pansharp.registry import nearest
@@ -44,9 +45,9 @@ class Conventions:
     table: str
     reference: str
     cut: int
-    scc: str
-    d_lambda: str
-    d_s: str
+    scc: Literal["2021", "2015"]
+    d_lambda: Literal["toolbox", "paper"]
+    d_s: Literal["toolbox", "2015", "paper"]
     note: str = ""
     bits: int | None = None
 

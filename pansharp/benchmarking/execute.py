@@ -236,11 +236,10 @@ class _Work:
             trial = outcome.trial
             if trial is None or not trial.score_count:
                 raise MetricError(_no_blocks(self.job.scene.name))
-            used = is_network(outcome.used) and outcome.adapted is not None
-            passes = outcome.passes
+            adapted, passes = outcome.adapted, outcome.passes
             scores = (
-                outcome.adapted.scores[passes]  # type: ignore[union-attr]
-                if used
+                adapted.scores[passes]
+                if adapted is not None and is_network(outcome.used)
                 else trial.classical(outcome.used, passes)
             )
         else:

@@ -116,7 +116,7 @@ def against_reference(
     report = evaluate(reference=truth, fused=product, ratio=ratio, mask=mask, data_range=top)
     scores = dict(report.scores)
     if rules.scc != "2021" and "scc" in scores:
-        scores["scc"] = scc(truth, product, variant=rules.scc, mask=mask)  # type: ignore[arg-type]
+        scores["scc"] = scc(truth, product, variant=rules.scc, mask=mask)
     if "psnr" in report.per_band:
         scores["psnr_bands"] = float(np.mean(report.per_band["psnr"]))
     notes = list(report.notes)
@@ -167,8 +167,8 @@ def on_toolbox_grid(
     variants = (rules.d_lambda, rules.d_s)
     if variants != _TOOLBOX:
         if "d_lambda" in scores:
-            scores["d_lambda"] = d_lambda(product, ms, ratio=ratio, variant=rules.d_lambda)  # type: ignore[arg-type]
-        scores["d_s"] = d_s(product, ms, pan, ratio=ratio, variant=rules.d_s, sensor=sensor)  # type: ignore[arg-type]
+            scores["d_lambda"] = d_lambda(product, ms, ratio=ratio, variant=rules.d_lambda)
+        scores["d_s"] = d_s(product, ms, pan, ratio=ratio, variant=rules.d_s, sensor=sensor)
     gap = consistency(np.asarray(product, dtype=np.float32), chip, facts.ms_gains)
     return {**_products(scores), **_relative(gap)}, notes
 

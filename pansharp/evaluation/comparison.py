@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from pansharp.evaluation import _tables
 from pansharp.evaluation.report import best_of, label_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
 
@@ -48,8 +49,8 @@ class Comparison:
     def of(cls, reports: Mapping[str, Report] | Sequence[Report]) -> Comparison:
         """Take a mapping, or a sequence whose members are numbered from 0."""
         named: dict[str, Report] = (
-            dict(reports)  # type: ignore[arg-type]
-            if hasattr(reports, "keys")
+            dict(reports)
+            if isinstance(reports, Mapping)
             else {str(number): report for number, report in enumerate(reports)}
         )
         if not named:

@@ -121,8 +121,8 @@ class AveragePart:
     ) -> tuple[Rect, list[NDArray[np.generic]]]:
         """Averages of the cells that begin in a rectangle, and their validity."""
         coarse = _averaged((first, second), mask, self._factor)
-        begin = tuple(-(-side // self._factor) for side in rect)
-        r0, r1, c0, c1 = clip(begin, coarse[0].size)  # type: ignore[arg-type]
+        top, bottom, left, right = (-(-side // self._factor) for side in rect)
+        r0, r1, c0, c1 = clip((top, bottom, left, right), coarse[0].size)
         return (r0, r1, c0, c1), [
             image.inside((r0, r1, c0, c1)) for image in coarse if r1 > r0 and c1 > c0
         ]

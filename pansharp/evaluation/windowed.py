@@ -263,7 +263,8 @@ class GradientPart:
         if self._inner is not None:
             first, second = (views.CropView(image, self._inner) for image in (first, second))
             mask = None if mask is None else views.CropView(mask, self._inner)
-            rect = tuple(max(side - 1, 0) for side in rect)  # type: ignore[assignment]
+            r0, r1, c0, c1 = (max(side - 1, 0) for side in rect)
+            rect = (r0, r1, c0, c1)
         sums = np.zeros(3)
         for x, y, valid in tiles(
             (first, second), mask, clip(rect, first.size), 3, before=1, zero=True

@@ -13,10 +13,9 @@ from pansharp.models import register_model
 from pansharp.models.base import ModelSpec
 from pansharp.models.hyperspectral.operators import Psf, add_detail, blocks, inner_pixels, psf_of
 from pansharp.models.hyperspectral.statistics import (
+    MeasuresPair,
     PairStatistics,
     Subspace,
-    measure_pair,
-    pair_halo,
 )
 from pansharp.models.hyperspectral.sylvester import block_operators
 
@@ -250,7 +249,7 @@ class HysureFuser:
 
 
 @dataclass(frozen=True, slots=True)
-class Hysure:
+class Hysure(MeasuresPair):
     """Hyperspectral superresolution in a subspace with vector total variation.
 
     Source: Simoes, Bioucas-Dias, Almeida, Chanussot, IEEE TGRS 53(6), 2015,
@@ -280,14 +279,6 @@ class Hysure:
         "subspace fusion under vector total variation, ADMM in overlapping blocks",
         tasks=("hsi",),
     )
-
-    def measure_halo(self, facts: SceneFacts) -> int:
-        """Guide pixels around a chip that :meth:`measure` reads."""
-        return pair_halo(facts)
-
-    def measure(self, chip: Chip, facts: SceneFacts) -> Moments | None:
-        """Cross products of HSI and blurred guide."""
-        return measure_pair(chip, facts)
 
     def finish(self, moments: Moments | None, facts: SceneFacts) -> HysureFuser:
         """Subspace and response."""

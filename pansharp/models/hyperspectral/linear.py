@@ -18,7 +18,7 @@ from pansharp.models.hyperspectral.operators import (
     psf_of,
     pyramid_halo,
 )
-from pansharp.models.hyperspectral.statistics import PairStatistics, measure_pair, pair_halo
+from pansharp.models.hyperspectral.statistics import MeasuresPair, PairStatistics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,7 +111,7 @@ class RatioFuser:
 
 
 @dataclass(frozen=True, slots=True)
-class Linear:
+class Linear(MeasuresPair):
     """A method whose only statistics are the covariances on the HSI grid.
 
     Parameters
@@ -124,14 +124,6 @@ class Linear:
 
     spec: ModelSpec
     ridge: float
-
-    def measure_halo(self, facts: SceneFacts) -> int:
-        """Guide pixels around a chip that :meth:`measure` reads."""
-        return pair_halo(facts)
-
-    def measure(self, chip: Chip, facts: SceneFacts) -> Moments | None:
-        """Cross products of HSI and blurred guide."""
-        return measure_pair(chip, facts)
 
     def finish(self, moments: Moments | None, facts: SceneFacts) -> DetailFuser | RatioFuser:
         """Regress the HSI bands on the guide."""

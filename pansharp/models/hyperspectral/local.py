@@ -20,10 +20,9 @@ from pansharp.models.hyperspectral.operators import (
     pyramid_halo,
 )
 from pansharp.models.hyperspectral.statistics import (
+    MeasuresPair,
     PairStatistics,
     Subspace,
-    measure_pair,
-    pair_halo,
 )
 
 if TYPE_CHECKING:
@@ -157,7 +156,7 @@ class LocalFuser:
 
 
 @dataclass(frozen=True, slots=True)
-class Local:
+class Local(MeasuresPair):
     """Regression in windows of the HSI, shrunk to the regression of the whole scene.
 
     Parameters
@@ -178,14 +177,6 @@ class Local:
         "detail of all guide bands, local regression of the spectral components",
         tasks=("hsi",),
     )
-
-    def measure_halo(self, facts: SceneFacts) -> int:
-        """Guide pixels around a chip that :meth:`measure` reads."""
-        return pair_halo(facts)
-
-    def measure(self, chip: Chip, facts: SceneFacts) -> Moments | None:
-        """Cross products of HSI and blurred guide."""
-        return measure_pair(chip, facts)
 
     def finish(self, moments: Moments | None, facts: SceneFacts) -> LocalFuser:
         """Subspace and global regression."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pansharp.chips import Chip
     from pansharp.models.base import Moments, SceneFacts
 
-__all__ = ["PairStatistics", "Subspace", "measure_pair", "pair_halo"]
+__all__ = ["MeasuresPair", "PairStatistics", "Subspace", "measure_pair", "pair_halo"]
 
 #: Ridge of the regressions on the guide, relative to the mean eigenvalue of its correlations.
 RIDGE = 1e-3
@@ -54,6 +54,20 @@ def measure_pair(chip: Chip, facts: SceneFacts) -> Moments:
         return {"pair": np.zeros((count + 1, count + 1))}
     low = chip.down(psf_of(facts), own)
     return {"pair": gram([*chip.ms_pixels(own), *low], own_mask(chip, own))}
+
+
+class MeasuresPair:
+    """First pass of the methods that need nothing but the statistics of the pair."""
+
+    __slots__ = ()
+
+    def measure_halo(self, facts: SceneFacts) -> int:
+        """Guide pixels around a chip that :meth:`measure` reads."""
+        return pair_halo(facts)
+
+    def measure(self, chip: Chip, facts: SceneFacts) -> Moments | None:
+        """Cross products of HSI and blurred guide."""
+        return measure_pair(chip, facts)
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,9 @@ from pansharp.models.hyperspectral.operators import (
     sigma_of_gain,
 )
 from pansharp.models.hyperspectral.statistics import (
+    MeasuresPair,
     PairStatistics,
     Subspace,
-    measure_pair,
-    pair_halo,
 )
 
 if TYPE_CHECKING:
@@ -280,7 +279,7 @@ class SylvesterPrior:
 
 
 @dataclass(frozen=True, slots=True)
-class Sylvester:
+class Sylvester(MeasuresPair):
     """Fusion as Bayesian estimation with a Gaussian prior, in the subspace of the scene.
 
     Source: Wei, Dobigeon, Tourneret, IEEE TIP 24(11), 2015, doi 10.1109/TIP.2015.2458572.
@@ -299,14 +298,6 @@ class Sylvester:
         "most probable image under blur, guide and a Gaussian prior, solved exactly",
         tasks=("hsi",),
     )
-
-    def measure_halo(self, facts: SceneFacts) -> int:
-        """Guide pixels around a chip that :meth:`measure` reads."""
-        return pair_halo(facts)
-
-    def measure(self, chip: Chip, facts: SceneFacts) -> Moments | None:
-        """Cross products of HSI and blurred guide."""
-        return measure_pair(chip, facts)
 
     def finish(self, moments: Moments | None, facts: SceneFacts) -> NextPass:
         """Subspace; the prior needs another pass."""
