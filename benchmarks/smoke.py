@@ -53,12 +53,12 @@ def _memory(folder: str) -> str:
 def _indices(folder: str) -> str:
     results = indices.main(["--folder", folder, "--scale", "8", "--repeats", "1"])
     positive(r.seconds for r in results)
-    own = {r.name: r.values[r.name] for r in results if r.library == "pansharp" and not r.target}
+    own = {r.name: r.values[r.name] for r in results if r.package == "pansharp" and not r.target}
     for r in results:
         positive(value for name, value in r.values.items() if name != "d_lambda")
         # Whoever else is installed must find what we find; float32 costs a few digits.
         if r.name in own and not math.isclose(r.values[r.name], own[r.name], rel_tol=1e-3):
-            raise SystemExit(f"{r.library} finds {r.name} {r.values[r.name]}, not {own[r.name]}")
+            raise SystemExit(f"{r.package} finds {r.name} {r.values[r.name]}, not {own[r.name]}")
     return indices.report(results)
 
 
