@@ -119,6 +119,7 @@ SIGNATURES: list[tuple[str, str, list[str], dict[str, object]]] = [
     ("pansharp.filters", "mtf_kernel", ["sensor", "ratio", "band"], {}),
     ("pansharp.filters", "interp23", ["ms", "ratio"], {}),
     ("pansharp.filters", "degrade", ["ms", "pan"], {}),
+    ("pansharp.models", "import_official", ["name", "state_dict"], {}),
     (
         "pansharp.models",
         "build_network",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pansharp.adaptation.trial import Trial
     from pansharp.models.base import Fuser
 
-__all__ = ["Adapted", "adapt", "anchored", "pixel_budget", "resolve_device", "use_threads"]
+__all__ = ["Adapted", "adapt", "anchored", "resolve_device", "use_threads"]
 
 #: MS pixels up to which the network is trained once more on everything after it was judged.
 _RETRAIN_BELOW = 250 * 250
@@ -61,16 +61,6 @@ class Adapted:
     scaling: Scaling
     scores: dict[int, BlockScores]
     facts: dict[str, object]
-
-
-def pixel_budget(name: str) -> int:
-    """MS pixels of a scene that a network is trained and judged on.
-
-    The heavier the network, the fewer: its predictions there are a good part of the cost.
-    """
-    if name.startswith("rescnn"):
-        return 400_000
-    return 210_000 if name == "ssft-small" else 110_000
 
 
 def adapt(

@@ -103,6 +103,8 @@ def make_plan(
 
 def _budget(networks: Sequence[str]) -> int:
     """MS pixels that the heaviest network can be judged on: then all see the same blocks."""
-    from pansharp.adaptation.adapt import pixel_budget
+    from pansharp.models.networks import get_network
 
-    return min(pixel_budget("rescnn" if name == "auto" else name) for name in networks)
+    return min(
+        get_network("rescnn" if name == "auto" else name).adaptation.budget for name in networks
+    )

@@ -9,9 +9,9 @@ from pansharp.models.base import ModelSpec
 from pansharp.registry import Registry, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from pansharp.models.base import FusionModel
 
@@ -19,6 +19,7 @@ __all__ = [
     "build_network",
     "create_model",
     "get_spec",
+    "import_official",
     "is_model",
     "is_network",
     "list_models",
@@ -213,3 +214,10 @@ def build_network(
     from pansharp.models import networks
 
     return networks.build_network(name, ms_bands=ms_bands, pan_bands=pan_bands, ratio=ratio, **arch)
+
+
+def import_official(name: str, state_dict: Mapping[str, Tensor], **arch: object) -> nn.Module:
+    """An authors' checkpoint in a network, see :func:`pansharp.models.networks.import_official`."""
+    from pansharp.models import networks
+
+    return networks.import_official(name, state_dict, **arch)

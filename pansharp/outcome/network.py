@@ -48,9 +48,10 @@ def fuse_network(
     ModelError
         There are no weights and adaptation is forbidden, or the training diverged.
     """
-    from pansharp.adaptation.adapt import adapt, pixel_budget, resolve_device
+    from pansharp.adaptation.adapt import adapt, resolve_device
     from pansharp.adaptation.guard import compare
     from pansharp.adaptation.trial import PASSES, Trial
+    from pansharp.models.networks import get_network
 
     if options.adapt == "never":
         raise ModelError(
@@ -76,7 +77,7 @@ def fuse_network(
     note_shift(outcome)
     note_bands(outcome)
     outcome.timings["registering"] = clock.lap()
-    trial = Trial(scene, facts, budget or pixel_budget(name))
+    trial = Trial(scene, facts, budget or get_network(name).adaptation.budget)
     outcome.trial = trial
     if trial.train_pixels < 256 or trial.score_count == 0:
         return _too_small(outcome, original, options, progress)

@@ -68,7 +68,7 @@ def _threshold(scores: Tensor, keep: int) -> Tensor:
     Rows with fewer than `keep` finite scores give their smallest finite one.
     """
     scores = scores.detach()
-    if scores.device.type == "cpu":
+    if scores.device.type == "cpu" and not torch.compiler.is_compiling():
         # NumPy sorts short rows with vector instructions, about ten times as fast as torch.topk.
         ordered = np.sort(scores.numpy(), axis=-1)
         last = torch.from_numpy(np.ascontiguousarray(ordered[..., -keep])).unsqueeze(-1)

@@ -116,6 +116,12 @@ class ResidualNetwork(nn.Module):
         ModelError
             If the inputs are not four-dimensional, differ in batch size, or `low` is larger.
         """
+        self.check_inputs(guide, low)
+        up = upsample_bicubic(low, (guide.shape[-2], guide.shape[-1]))
+        return up + self.residual(guide, up)
+
+    def check_inputs(self, guide: Tensor, low: Tensor) -> None:
+        """Raise BandMismatchError or ModelError unless the inputs of `forward` fit."""
         if guide.ndim != 4 or low.ndim != 4 or guide.shape[0] != low.shape[0]:
             raise ModelError(
                 f"guide {tuple(guide.shape)} and low {tuple(low.shape)}: both must be "
@@ -130,8 +136,6 @@ class ResidualNetwork(nn.Module):
                     f"the {what} has {tensor.shape[1]} bands, this network was built for {bands}; "
                     "build it with the right ms_bands and pan_bands"
                 )
-        up = upsample_bicubic(low, (guide.shape[-2], guide.shape[-1]))
-        return up + self.residual(guide, up)
 
     @property
     def parameter_count(self) -> int:

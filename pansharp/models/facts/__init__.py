@@ -1,0 +1,139 @@
+"""What is known of each network without importing torch: one module a network.
+
+A module here holds ``SPECS``, a tuple of :class:`NetworkSpec`; being in this folder is all it
+takes to be listed. The network itself is the module of the same name one folder up, imported when
+it is built.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from pansharp.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["AdaptationRecipe", "NetworkSpec", "whole_number"]
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptationRecipe:
+    """How a network is fitted to one scene unless the user says otherwise.
+
+    Parameters
+    ----------
+    steps : int
+        Optimiser steps.
+    steps_unselected : int
+        Steps on scenes with too few held-out blocks to stop by score.
+    patch : int
+        Side of a training patch, in pixels of the reduced PAN (= native MS pixels).
+    batch : int
+        Patches per step.
+    peak_lr : float
+        Peak of the one-cycle schedule of AdamW.
+    clip : float or None
+        Largest gradient norm; None where clipping is not needed.
+    budget : int
+        MS pixels of a scene that the network is trained and judged on. The heavier the network,
+        the fewer: its predictions there are a good part of the cost.
+    """
+
+    steps: int
+    patch: int
+    batch: int
+    steps_unselected: int = 200
+    peak_lr: float = 2e-3
+    clip: float | None = None
+    budget: int = 110_000
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpec:
+    """Facts about a network.
+
+    Parameters
+    ----------
+    name : str
+        Name users type.
+    factory : str
+        ``"module:class"``; called with ms_bands, pan_bands, ratio and the architecture arguments.
+    reference : str
+        Citation; says so where there is no paper.
+    summary : str
+        One line.
+    note : str
+        What a user must know of its relation to the paper.
+    arch : mapping
+        Architecture arguments that differ from the factory's defaults.
+    reach : callable
+        Architecture arguments to the exact reach of ``residual`` in PAN pixels; None: unbounded.
+    multiple_of : int
+        PAN pixels; origins and sides of tiles, halo included, must be multiples of it.
+    local : bool
+        Whether discarding the exact reach around each tile is affordable.
+    practical_halo : int
+        PAN pixels to discard around each tile in ordinary use; equals the reach if `local`.
+    tile : int
+        Recommended side of a tile in PAN pixels, halo included.
+    adaptation : AdaptationRecipe
+        Per-scene fitting.
+    threads_inside : bool
+        Whether tiles are so heavy that torch's own threads are used instead of tiles side by side:
+        about as fast, the same bits, and one tile less in memory.
+    tasks : tuple of str
+        ``"pan"``, ``"hsi"``.
+    importer : str or None
+        ``"module:function"`` that turns an authors' state dict into a network, called with the
+        state dict and the architecture arguments; None where no official weights can exist.
+    """
+
+    name: str
+    factory: str
+    reference: str
+    summary: str
+    note: str
+    reach: Callable[[Mapping[str, object]], int | None]
+    multiple_of: int
+    local: bool
+    practical_halo: int
+    tile: int
+    adaptation: AdaptationRecipe
+    arch: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    tasks: tuple[str, ...] = ("pan",)
+    threads_inside: bool = False
+    importer: str | None = None
+
+    def halo(self, arch: Mapping[str, object] | None = None) -> int | None:
+        """Return the reach of ``residual``: PAN pixels beyond which input cannot matter.
+
+        Parameters
+        ----------
+        arch : mapping, optional
+            Architecture arguments given on top of the ones of this entry.
+
+        Returns
+        -------
+        int or None
+            Exact for tiles whose origin and side are multiples of the network's ``multiple_of``.
+            None if every output depends on the whole tile. ``forward`` upsamples too, which adds
+            two low-resolution pixels (``2 * ratio``) before the first layer.
+        """
+        return self.reach({**self.arch, **(arch or {})})
+
+
+def whole_number(arch: Mapping[str, object], key: str, default: int) -> int:
+    """Return an architecture argument that must be an int.
+
+    Raises
+    ------
+    OptionError
+        It is something else.
+    """
+    value = arch.get(key, default)
+    if not isinstance(value, int):
+        raise OptionError(f"{key}={value!r}: must be a whole number")
+    return value
