@@ -20,6 +20,7 @@ __all__ = [
     "ASSUMED_PAN_GAIN",
     "Band",
     "SensorProfile",
+    "band_key",
     "get_sensor",
     "list_sensors",
     "mtf_gains",
@@ -51,8 +52,19 @@ def _key(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
-def _band_key(text: str) -> str:
-    """Key of a band name: synonyms count as one, and so do ``BAND_N`` and ``N``."""
+def band_key(text: str) -> str:
+    """Key of a band name: synonyms count as one, and so do ``BAND_N`` and ``N``.
+
+    Parameters
+    ----------
+    text : str
+        Common name or vendor code, in any case.
+
+    Returns
+    -------
+    str
+        For comparison only.
+    """
     key = _key(text).removeprefix("band")
     return _CANONICAL.get(key, key)
 
@@ -224,9 +236,9 @@ class SensorProfile:
         tuple of Band or None
             None when a name is unknown, comes twice, or there are none.
         """
-        table = {_band_key(band.code): band for band in self.bands}
-        table |= {_band_key(band.name): band for band in self.bands}
-        found = tuple(table[key] for name in names if (key := _band_key(name)) in table)
+        table = {band_key(band.code): band for band in self.bands}
+        table |= {band_key(band.name): band for band in self.bands}
+        found = tuple(table[key] for name in names if (key := band_key(name)) in table)
         complete = bool(names) and len(found) == len(names) == len(set(found))
         return found if complete else None
 

@@ -187,9 +187,8 @@ def test_default_and_reference_agree_where_borders_do_not_matter(name: str) -> N
     pan, ms = _calm((64, 72), 4)
     ours = fuse_arrays(pan, ms, name)
     theirs = fuse_arrays(pan, ms, name, mode="reference", dtype="float64")
-    # Their quotients magnify what the separable kernels and the histogram of the haze leave.
-    slack = 2e-4 if name in ("mtf-glp-hpm", "mtf-glp-hpm-h") else 1e-4
-    assert np.abs(ours - theirs).max() <= slack * np.abs(theirs).max()
+    # 1e-4 is what is promised; the worst, with a histogram for the darkest pixels, has 1.6e-5.
+    assert np.abs(ours - theirs).max() <= 3e-5 * np.abs(theirs).max()
     assert np.abs(theirs - fuse_arrays(pan, ms, "exp")).max() > 20 or name == "exp"
 
 

@@ -123,7 +123,7 @@ class NumberList(_ParamType):
 
 
 class Setting(_ParamType):
-    """An option of a method: a name and a number, a word, or numbers separated by commas."""
+    """An option of a method: a number, a word, numbers with commas, or NAME=NUMBER with commas."""
 
     name = "setting"
 
@@ -136,8 +136,18 @@ class Setting(_ParamType):
         key, sign, text = str(value).partition("=")
         if not sign or not key.strip().isidentifier() or not text.strip():
             raise OptionError(f"{_label(param)} is '{value}'; give KEY=VALUE, as in block_size=128")
-        parts = [_number(part.strip()) for part in text.split(",")]
-        return key.strip(), parts[0] if len(parts) == 1 else parts
+        parts = [part.strip() for part in text.split(",")]
+        named = [part.partition("=") for part in parts if "=" in part]
+        if not named:
+            numbers = [_number(part) for part in parts]
+            return key.strip(), numbers[0] if len(numbers) == 1 else numbers
+        table = {name.strip(): _number(number.strip()) for name, _, number in named}
+        if len(table) != len(parts):
+            raise OptionError(
+                f"{_label(param)} is '{value}'; give every part a name of its own, as in "
+                "weights=blue=0.2,green=0.3,red=0.5"
+            )
+        return key.strip(), table
 
 
 def _number(text: str) -> int | float | str:

@@ -54,6 +54,21 @@ def test_options_reach_the_pipeline(run: Run, calls: Any) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("block_size=128", {"block_size": 128}),
+        ("weights=0.5,0.5", {"weights": [0.5, 0.5]}),
+        ("weights=blue=0.2, NIR=1", {"weights": {"blue": 0.2, "NIR": 1}}),
+        ("weights=sensor", {"weights": "sensor"}),
+    ],
+)
+def test_options_of_the_method(run: Run, calls: Any, text: str, value: dict[str, object]) -> None:
+    name = "bdsd" if "block" in text else "wbrovey"
+    assert run("fuse", "x", "-m", name, "-O", text).exit_code == 0
+    assert calls.options.values["method"] == value
+
+
 def test_nothing_given_leaves_the_defaults_to_the_library(run: Run, calls: Any) -> None:
     run("fuse", "x")
     assert calls.options.values == {}
@@ -89,6 +104,8 @@ def test_where_the_product_goes(run: Run, calls: Any, arguments: list[str], name
         (["--bbox", "1,2,3"], "give the numbers WEST,SOUTH,EAST,NORTH"),
         (["--window", "1,2,3,4.5"], "give the whole numbers ROW,COL,HEIGHT,WIDTH"),
         (["--nodata", "zero"], "--nodata is 'zero'; give a number"),
+        (["-O", "weights=blue=0.2,0.3"], "give every part a name of its own"),
+        (["-O", "weights=blue=1,blue=2"], "give every part a name of its own"),
         (["--bands", ","], "--bands is empty"),
         (["--bands", "0"], "counted from 1"),
         (["-o", "absent/f.tif"], "the folder 'absent' does not exist"),

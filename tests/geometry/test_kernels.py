@@ -67,10 +67,11 @@ def test_mtf_gaussian_equals_the_golden_rows(golden: Path) -> None:
 
 
 def _same_row(ratio: float, gain: float, row: np.ndarray) -> None:
-    # The 2-D kernel is the product of two such profiles: its middle row is one times its centre.
+    # The 2-D kernel is nearly the product of two such profiles; along its middle row the product
+    # lies a little below it, and above it off the axes.
     ours = _axis(ratio, gain)
     held = np.abs(np.arange(-20, 21)) <= MtfGaussian(ratio, gain).radius
-    np.testing.assert_allclose((ours * ours[20])[held], row[held], rtol=0, atol=1e-12)
+    np.testing.assert_allclose((ours * ours[20])[held], row[held], rtol=0, atol=3e-5 * row[20])
     assert np.abs(row[~held]).max(initial=0.0) <= 1e-8 * row[20]
 
 
@@ -89,7 +90,12 @@ def test_mtf_gaussian_equals_the_toolbox_row(gain: float, ratio: int) -> None:
 def test_outer_product_is_the_kernel_nearly(gain: float, ratio: int) -> None:
     kernel = filters.mtf_kernel_from_gain(gain, ratio)
     ours = _axis(ratio, gain)
-    assert np.abs(np.outer(ours, ours) - kernel).max() <= 4e-5 * kernel.max()
+    product = np.outer(ours, ours)
+    assert np.abs(product - kernel).max() <= 3e-5 * kernel.max()
+    assert product.sum() == pytest.approx(kernel.sum(), abs=6e-6)
+    # No other product of two profiles comes nearer.
+    sizes = np.linalg.svd(kernel, compute_uv=False)
+    assert np.linalg.norm(product - kernel) <= 1.001 * np.linalg.norm(sizes[1:]) + 1e-7
 
 
 @given(GAINS, RATIOS)
@@ -134,7 +140,7 @@ def test_legacy_design_is_that_of_gauss_lp() -> None:
     impulse[30, 30] = 1.0
     row = filters.gauss_lp(impulse, 4)[30, 10:51]
     ours = MtfGaussian(4, 0.3, legacy=True)(np.arange(-20.0, 21.0))
-    np.testing.assert_allclose(ours * ours[20], row, atol=1e-11)
+    np.testing.assert_allclose(ours * ours[20], row, atol=3e-5 * row[20])
     assert np.abs(_axis(4, 0.3) - ours).max() > 1e-4
 
 

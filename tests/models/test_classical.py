@@ -18,6 +18,7 @@ from pansharp.models import create_model, get_spec, list_models
 from pansharp.models.classical._moments import covariance, gram, mean, quick_gram
 from pansharp.pipeline import fuse_arrays
 from pansharp.scene import Scene
+from pansharp.sensors import get_sensor
 
 if TYPE_CHECKING:
     from pansharp.models.base import Fuser
@@ -80,8 +81,58 @@ def test_a_band_that_the_pan_does_not_see_gets_no_weight(scene: Scene) -> None:
     assert min(_prepared(more, "wbrovey").weights) >= 0.0
 
 
+def _named(scene: Scene, *names: str, sensor: str | None = None) -> Scene:
+    ms = scene.ms_source.read(Window(0, 0, 32, 36))
+    profile = None if sensor is None else get_sensor(sensor)
+    return Scene.from_arrays(_pan(scene), ms, ratio=4, band_names=names, sensor=profile)
+
+
+@pytest.mark.parametrize("name", ["wbrovey", "tv"])
+def test_weights_by_name_follow_the_bands_whatever_their_order(scene: Scene, name: str) -> None:
+    weights = {"NIR": 0.5, "blue": 0.2, "red": 0.3}
+    fuser = _prepared(_named(scene, "red", "nir", "blue"), name, weights=weights)
+    found = fuser.weights if name == "wbrovey" else fuser.constants.weights
+    assert found == pytest.approx((0.3, 0.5, 0.2))
+    plain = _prepared(_named(scene, "red", "nir", "blue"), name, weights=[0.3, 0.5, 0.2])
+    a, b = (fuse_array(scene, f)[0] for f in (fuser, plain))
+    np.testing.assert_array_equal(a, b)
+
+
+def test_weights_may_use_the_codes_of_the_sensor(scene: Scene) -> None:
+    named = _named(scene, "coastal", "blue", "nir2", sensor="wv3")
+    codes = {"C": 1.0, "NIR2": 2.0, "blue": 5.0}
+    assert _prepared(named, "wbrovey", weights=codes).weights == pytest.approx(
+        (1 / 8, 5 / 8, 2 / 8)
+    )
+
+
 @pytest.mark.parametrize(
-    "weights", [[-1, 1, 1], [0, 0, 0], [np.nan, 1, 1], [[1, 2, 3]], [np.inf, 1, 1]]
+    ("weights", "message"),
+    [
+        ({"red": 1, "nir": 1, "gren": 1}, "'gren', which is no band of this scene .*'green'"),
+        ({"red": 1, "nir": 1}, "2 weights for 3 bands \\(red, nir, green\\)"),
+        ({"red": 1, "nir": 1, "NIR": 1}, "two weights for the band 'nir'"),
+    ],
+)
+def test_weights_that_are_not_those_of_the_bands(
+    scene: Scene, weights: dict[str, float], message: str
+) -> None:
+    with pytest.raises(BandMismatchError, match=message):
+        _prepared(_named(scene, "red", "nir", "green"), "wbrovey", weights=weights)
+
+
+def test_weights_by_name_need_names() -> None:
+    pan, ms = np.ones((16, 16)), np.ones((2, 4, 4))
+    with pytest.raises(BandMismatchError, match="have no names"):
+        fuse_arrays(pan, ms, "wbrovey", weights={"red": 1.0, "blue": 1.0})
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        *([-1, 1, 1], [0, 0, 0], [np.nan, 1, 1], [[1, 2, 3]], [np.inf, 1, 1]),
+        *({"red": -1, "blue": 2}, {"red": "much", "blue": 1}),
+    ],
 )
 def test_impossible_weights_are_refused(weights: list[float]) -> None:
     with pytest.raises(BandMismatchError, match="weights"):

@@ -21,10 +21,11 @@ __all__ = ["haze_moments", "haze_of"]
 _SHARES = {"blue": 0.95, "green": 0.45, "red": 0.40, "nir": 0.05}
 _WORDS = {"b": "blue", "g": "green", "r": "red", "n": "nir", "nir1": "nir"}
 _PERCENT = 0.01
-#: float32 numbers are counted by their upper 17 bits: 8 bits of mantissa, a bin of 0.4 % at most,
-#: with straight lines inside.
-_SHIFT = 15
-_BINS = 1 << (32 - _SHIFT)
+#: float32 numbers are counted by their upper 21 bits: 12 bits of mantissa, bins of 0.024 % at most
+#: with straight lines inside. Exponents from -30 to 29 have bins; what is smaller counts as 0.
+_SHIFT = 11
+_SMALL = (127 - 30) << 12
+_SIDE = 60 << 12
 
 
 def haze_moments(up: NDArray[np.floating], valid: NDArray[np.bool_] | None, mode: str) -> Moments:
@@ -77,8 +78,10 @@ def _counts(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Histogram over the ordered bit patterns of float32."""
     bits = np.ascontiguousarray(values, dtype=np.float32).view(np.int32).astype(np.int64)
     # Negative numbers count backwards from zero.
-    order = np.where(bits >= 0, bits, -(bits & 0x7FFFFFFF)) + (1 << 31)
-    return np.bincount(order >> _SHIFT, minlength=_BINS).astype(np.float64)
+    order = np.where(bits >= 0, bits, -(bits & 0x7FFFFFFF)) >> _SHIFT
+    order = np.where(order >= 0, np.maximum(order - _SMALL, 0), np.minimum(order + _SMALL, -1))
+    order = np.clip(order, -_SIDE, _SIDE - 1) + _SIDE
+    return np.bincount(order, minlength=2 * _SIDE).astype(np.float64)
 
 
 def _from_counts(counts: NDArray[np.float64]) -> float:
@@ -94,7 +97,9 @@ def _from_counts(counts: NDArray[np.float64]) -> float:
 
 
 def _edge(index: int) -> float:
-    order = (index << _SHIFT) - (1 << 31)
-    bits = np.array([min(abs(order), 0x7F7FFFFF)], dtype=np.int32)
+    """Lower edge of a bin of :func:`_counts`."""
+    if index == _SIDE:
+        return 0.0
+    bits = np.array([(abs(index - _SIDE) + _SMALL) << _SHIFT], dtype=np.int32)
     value = float(bits.view(np.float32)[0])
-    return value if order >= 0 else -value
+    return value if index > _SIDE else -value

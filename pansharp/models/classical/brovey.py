@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pansharp.errors import BandMismatchError, OptionError
+from pansharp.errors import OptionError
 from pansharp.models import register_model
 from pansharp.models.base import ModelSpec
 from pansharp.models.classical._fusers import EPS, LIMIT, weighted_sum
 from pansharp.models.classical._moments import gram, mean, quick_gram
-from pansharp.models.classical._weights import fit_weights, spectral_weights, weight_moments
+from pansharp.models.classical._weights import (
+    Given,
+    check_weights,
+    fit_weights,
+    given_weights,
+    spectral_weights,
+    weight_moments,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -75,12 +82,13 @@ class Brovey:
 
     Parameters
     ----------
-    weights : tuple of float, ``"equal"``, ``"sensor"`` or ``"fit"``
-        Intensity weights; ``fit`` regresses the low-pass PAN on the MS bands with weights >= 0,
-        ``sensor`` takes the part of the PAN's range that each band covers.
+    weights : tuple, ``"equal"``, ``"sensor"`` or ``"fit"``
+        Intensity weights, as numbers or (name, number), scaled to sum 1; ``fit`` regresses the
+        low-pass PAN on the MS bands with weights >= 0, ``sensor`` takes the part of the PAN's
+        range that each band covers.
     """
 
-    weights: tuple[float, ...] | str = "equal"
+    weights: Given | str = "equal"
     mode: str = "default"
     name: str = "brovey"
 
@@ -136,11 +144,8 @@ class Brovey:
             return spectral_weights(facts)
         if isinstance(self.weights, str):
             return (1.0 / bands,) * bands
-        if len(self.weights) != bands:
-            raise BandMismatchError(
-                f"{self.name} got {len(self.weights)} weights for {bands} bands; give one a band"
-            )
-        return self.weights
+        found = np.asarray(given_weights(self.weights, facts, self.name))
+        return tuple((found / found.sum()).tolist())
 
 
 @register_model("brovey")
@@ -156,27 +161,28 @@ def brovey(mode: str = "default") -> Brovey:
 
 
 @register_model("wbrovey")
-def wbrovey(weights: Sequence[float] | str | None = None, mode: str = "default") -> Brovey:
+def wbrovey(
+    weights: Sequence[float] | Mapping[str, float] | str | None = None, mode: str = "default"
+) -> Brovey:
     """Brovey transform with intensity weights.
 
     Parameters
     ----------
-    weights : sequence of float or ``"sensor"``, optional
-        One a band, scaled to sum 1; ``"sensor"``: from the spectral ranges of the sensor table;
-        fitted on the scene by non-negative least squares when absent.
+    weights : sequence of float, mapping of str to float, or ``"sensor"``, optional
+        One a band, in the order of the bands or by band name, scaled to sum 1; ``"sensor"``: from
+        the spectral ranges of the sensor table; fitted on the scene by non-negative least squares
+        when absent.
     mode : {"default", "reference"}
         See :func:`brovey`.
 
     Raises
     ------
     BandMismatchError
-        Weights that are negative, not finite, or sum to 0.
+        Weights that are negative, not finite, or sum to 0; when the scene is known also weights
+        that are not those of its bands.
     """
     if weights is None or isinstance(weights, str):
         if weights not in (None, "fit", "sensor"):
             raise OptionError(f"weights is '{weights}'; give numbers, 'sensor' or 'fit'")
         return Brovey(weights or "fit", mode, "wbrovey")
-    values = np.asarray(weights, dtype=np.float64)
-    if values.ndim != 1 or not np.isfinite(values).all() or (values < 0).any() or not values.sum():
-        raise BandMismatchError(f"weights {list(weights)} must be >= 0 with a positive sum")
-    return Brovey(tuple(float(w) for w in values / values.sum()), mode, "wbrovey")
+    return Brovey(check_weights(weights), mode, "wbrovey")

@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from pansharp.errors import BandMismatchError, OptionError
+from pansharp.errors import OptionError
 from pansharp.geometry.kernels import Triangle
 from pansharp.models import register_model
 from pansharp.models.base import ModelSpec
-from pansharp.models.classical._weights import fit_weights, weight_moments
+from pansharp.models.classical._weights import (
+    Given,
+    check_weights,
+    fit_weights,
+    given_weights,
+    weight_moments,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,7 +45,7 @@ class Constants:
         Bound of the dual majorisation, 8 for forward differences in two directions.
     iterations : int
         Steps.
-    weights : tuple of float
+    weights : tuple of float, or of (name, float)
         How the bands add up to the PAN; empty: fitted on the scene.
     pan_gain : float
         Brings the PAN to the units in which fitted weights sum to 1.
@@ -49,7 +55,7 @@ class Constants:
     strength: float = 1e-3
     c: float = 8.0
     iterations: int = 50
-    weights: tuple[float, ...] = ()
+    weights: Given = ()
     pan_gain: float = 1.0
 
 
@@ -295,15 +301,11 @@ class Tv:
             # The step size holds for weights of about 1 in all, whatever the units of the PAN.
             weights = tuple(float(w) for w in fitted / total)
             constants = replace(constants, weights=weights, pan_gain=1.0 / total)
-        count = len(facts.ms_gains)
-        if len(constants.weights) != count:
-            raise BandMismatchError(
-                f"{len(constants.weights)} weights for {count} bands; give one a band"
-            )
+        given = given_weights(constants.weights, facts, self.spec.name)
         # The iteration needs a step above half the norm of what it inverts: 1 for the shrink and
         # enlargement, and the squares of the weights. Published weights leave alpha as it is.
-        norm = 1.0 + sum(w * w for w in constants.weights)
-        constants = replace(constants, alpha=max(constants.alpha, 0.55 * norm))
+        norm = 1.0 + sum(w * w for w in given)
+        constants = replace(constants, weights=given, alpha=max(constants.alpha, 0.55 * norm))
         halo = int(np.ceil(_CONTEXT * facts.alignment.ratio))
         return TvFuser(constants, halo, self.mode)
 
@@ -312,7 +314,7 @@ class Tv:
 def tv(
     mode: str = "default",
     sensor: str | None = None,
-    weights: Sequence[float] | None = None,
+    weights: Sequence[float] | Mapping[str, float] | None = None,
     strength: float | None = None,
     iterations: int | None = None,
 ) -> Tv:
@@ -324,8 +326,9 @@ def tv(
         ``reference`` repeats two slips of the toolbox; the default is what the paper says.
     sensor : str, optional
         Whose constants to take (ikonos, geoeye1, worldview3, worldview4); default: the scene's.
-    weights : sequence of float, optional
-        How the bands add up to the PAN; default: the sensor's, else fitted on the scene.
+    weights : sequence of float or mapping of str to float, optional
+        How the bands add up to the PAN, in their order or by name; default: the sensor's, else
+        fitted on the scene.
     strength : float, optional
         Weight of the total variation.
     iterations : int, optional
@@ -335,6 +338,9 @@ def tv(
     ------
     OptionError
         A sensor without constants, or numbers that are not positive.
+    BandMismatchError
+        Weights that are negative, not finite, or sum to 0; when the scene is known also weights
+        that are not those of its bands.
     """
     given = {"strength": strength, "iterations": iterations}
     for key, value in given.items():
@@ -352,5 +358,5 @@ def tv(
         constants = _TABLE[name]
     changes: dict[str, object] = {k: v for k, v in given.items() if v is not None}
     if weights is not None:
-        changes["weights"] = tuple(float(w) for w in weights)
+        changes["weights"] = check_weights(weights)
     return Tv(replace(constants, **changes), mode)  # type: ignore[arg-type]
