@@ -144,6 +144,22 @@ def test_weights_must_be_one_a_band(scene: Scene) -> None:
         _prepared(scene, "wbrovey", weights=[1, 1])
 
 
+def test_tv_sharpens_bands_that_least_squares_leaves_out() -> None:
+    rng = np.random.default_rng(4)
+    base = np.kron(rng.uniform(200, 900, (16, 18)), np.ones((8, 8)))
+    truth = np.stack([base * s + rng.normal(0, 8, SHAPE) for s in (1.0, 0.8, 0.9)])
+    ms = truth.reshape(3, 32, 4, 36, 4).mean(axis=(2, 4)).astype(np.float32)
+    pan = (0.5 * truth[0] + 0.5 * truth[2] + 40.0 - 0.1 * truth[1]).astype(np.float32)
+    odd = Scene.from_arrays(pan, ms, ratio=4)
+    assert _prepared(odd, "wbrovey").weights[1] < 0.02
+    constants = _prepared(odd, "tv").constants
+    assert sum(constants.weights) == pytest.approx(1.0)
+    assert min(constants.weights) > 0.2
+    # The PAN is brought to the level of what the weights make of the bands.
+    level = constants.pan_gain * pan.mean() + constants.pan_offset
+    assert level == pytest.approx(np.dot(constants.weights, ms.mean(axis=(1, 2))), rel=1e-3)
+
+
 def test_a_pan_against_all_bands_has_no_weights(scene: Scene) -> None:
     ms = scene.ms_source.read(Window(0, 0, 32, 36))
     odd = Scene.from_arrays(-np.ones(SHAPE) - _pan(scene), ms, ratio=4)

@@ -130,7 +130,9 @@ def weight_moments(chip: Chip) -> Moments:
     return {"low": gram([chip.atrous_at_ms(own), *chip.ms_pixels(own)], chip.ms_mask(own))}
 
 
-def fit_weights(low: NDArray[np.float64], *, normalize: bool) -> NDArray[np.float64]:
+def fit_weights(
+    low: NDArray[np.float64], *, normalize: bool, shrink: float = 0.0
+) -> NDArray[np.float64]:
     """Non-negative least squares of the PAN on the bands, through their cross products.
 
     Parameters
@@ -139,6 +141,9 @@ def fit_weights(low: NDArray[np.float64], *, normalize: bool) -> NDArray[np.floa
         From :func:`weight_moments`.
     normalize : bool
         Scale the weights to sum 1.
+    shrink : float
+        Weight of a pull towards equal weights, in units of the bands' mean square. Bands that
+        look alike then share what plain least squares gives to one of them.
 
     Returns
     -------
@@ -153,6 +158,11 @@ def fit_weights(low: NDArray[np.float64], *, normalize: bool) -> NDArray[np.floa
 
     cross = low[2:, 2:]
     target = low[2:, 1]
+    if shrink:
+        equal = target.sum() / max(float(cross.sum()), 1e-300)
+        pull = shrink * float(np.trace(cross)) / len(cross)
+        cross = cross + pull * np.eye(len(cross))
+        target = target + pull * equal
     # The normal equations of NNLS: any square root of the Gram matrix has the same solution.
     values, vectors = np.linalg.eigh(cross)
     keep = values > 1e-12 * values[-1]

@@ -11,6 +11,7 @@ from pansharp.errors import OptionError
 from pansharp.geometry.kernels import Triangle
 from pansharp.models import register_model
 from pansharp.models.base import ModelSpec
+from pansharp.models.classical._moments import covariance, mean
 from pansharp.models.classical._weights import (
     Given,
     check_weights,
@@ -47,8 +48,8 @@ class Constants:
         Steps.
     weights : tuple of float, or of (name, float)
         How the bands add up to the PAN; empty: fitted on the scene.
-    pan_gain : float
-        Brings the PAN to the units in which fitted weights sum to 1.
+    pan_gain, pan_offset : float
+        Bring the PAN to the level of the bands where the weights are fitted.
     """
 
     alpha: float = 0.75
@@ -57,6 +58,7 @@ class Constants:
     iterations: int = 50
     weights: Given = ()
     pan_gain: float = 1.0
+    pan_offset: float = 0.0
 
 
 _GEOEYE = Constants(0.75, 157.8954, 8.0, 50, (0.1552, 0.3959, 0.2902, 0.1587))
@@ -71,6 +73,8 @@ _TABLE = {
 }
 #: Context of a tile, MS pixels: beyond it two tilings differ by less than 1e-3 of the detail.
 _CONTEXT = 24
+#: Pull of fitted weights towards equal ones: the smallest that leaves no coloured edges.
+_SHRINK = 0.3
 #: Bands up to which the reference addresses its planes rightly.
 _SLIP = 4
 
@@ -237,6 +241,7 @@ class TvFuser:
         inside = chip.grown(self.halo).own_ms()
         ms = chip.ms_pixels(inside)
         pan = chip.guide(self.halo)[0] * np.float32(self.constants.pan_gain)
+        pan += np.float32(self.constants.pan_offset)
         observe = _Sampling(chip, region, inside)
         x = _solve(pan, ms, observe, self.constants, slips=False)
         rows, cols = chip.window.relative_to(region).slices
@@ -296,11 +301,7 @@ class Tv:
         """
         constants = self._of(facts)
         if moments is not None:
-            fitted = fit_weights(moments["low"], normalize=False)
-            total = float(fitted.sum())
-            # The step size holds for weights of about 1 in all, whatever the units of the PAN.
-            weights = tuple(float(w) for w in fitted / total)
-            constants = replace(constants, weights=weights, pan_gain=1.0 / total)
+            constants = _fitted(constants, moments["low"])
         given = given_weights(constants.weights, facts, self.spec.name)
         # The iteration needs a step above half the norm of what it inverts: 1 for the shrink and
         # enlargement, and the squares of the weights. Published weights leave alpha as it is.
@@ -308,6 +309,24 @@ class Tv:
         constants = replace(constants, weights=given, alpha=max(constants.alpha, 0.55 * norm))
         halo = int(np.ceil(_CONTEXT * facts.alignment.ratio))
         return TvFuser(constants, halo, self.mode)
+
+
+def _fitted(constants: Constants, low: NDArray[np.float64]) -> Constants:
+    """Weights from the scene, and the PAN regressed on what they make of the bands.
+
+    Plain least squares leaves bands out that look like others, and a band without weight gets no
+    detail: coloured edges. Weights that sum to 1 suit the step size whatever the units of the PAN.
+    """
+    weights = fit_weights(low, normalize=True, shrink=_SHRINK)
+    means, table = mean(low), covariance(low)
+    spread = float(table[0, 0])
+    gain = float(weights @ table[1:, 0]) / spread if spread > 0 else 0.0
+    return replace(
+        constants,
+        weights=tuple(weights.tolist()),
+        pan_gain=gain,
+        pan_offset=float(weights @ means[1:]) - gain * float(means[0]),
+    )
 
 
 @register_model("tv")
