@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional as F
 
 from pansharp.errors import ModelError, OptionError
-from pansharp.models.hyfusion import ERFB, HyFusion, alignment, two_steps
+from pansharp.models.hyfusion import HyFusion, alignment, two_steps
+from pansharp.models.hyfusion_erfb import ERFB
 from pansharp.models.networks import build_network, get_network
 
 TINY = {"width": 8, "growth": 4, "heads": 2, "blocks": 1}
@@ -493,6 +494,8 @@ def test_twenty_steps_lower_the_loss():
         {"blocks": 0},
         {"heads": 3},
         {"lr_width": 9},
+        {"hr_width": 0},
+        {"factor": 0},
         {"window": 7},
         {"mlp_ratios": ()},
         {"skip": "sum"},
