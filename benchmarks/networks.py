@@ -1,7 +1,7 @@
 """Networks fitted to five real pairs: time, memory, and what the score card says.
 
     python benchmarks/networks.py                           pairs in shared/data beside the checkout
-    python benchmarks/networks.py --data DIR --models rescnn
+    python benchmarks/networks.py --data DIR --models rescnn bugpan-small --device cuda
 
 The pairs have been published by others: WorldView-2 Rio, IKONOS, GaoFen-2, Landsat 8 Gulf Coast,
 WorldView-2 Rotterdam. Each run is a process of its own: `pansharp fuse` as a user calls it, with
@@ -138,8 +138,10 @@ def main(arguments: Sequence[str] | None = None) -> list[Fitted]:
     parser = common.parser("Networks fitted to five real pairs: time, memory, scores.")
     parser.add_argument("--data", type=Path, default=default_data(), help="folder of the pairs")
     parser.add_argument("--models", nargs="+", default=["rescnn", "ssft-small", "ssft"])
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N [%(default)s]")
     options = common.parse(parser, arguments)
-    results = measure(public_pairs(options.data), options.models, options.folder)
+    extra = ("--device", options.device)
+    results = measure(public_pairs(options.data), options.models, options.folder, extra)
     common.emit("Networks fitted to real pairs", report(results), options)
     return results
 

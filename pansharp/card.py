@@ -95,6 +95,8 @@ def digest(path: Path) -> dict[str, object]:
 
 
 def _model(outcome: Outcome) -> dict[str, object]:
+    from pansharp.models import get_spec
+
     model: dict[str, object] = {
         "name": outcome.asked,
         "used": outcome.used,
@@ -105,6 +107,10 @@ def _model(outcome: Outcome) -> dict[str, object]:
         facts = dict(outcome.adapted.facts)
         facts["arch"] = facts.pop("name")
         model.update(facts)
+    spec = get_spec(outcome.used)
+    model["reference"] = spec.reference
+    if spec.note:
+        model["note"] = spec.note
     return model
 
 

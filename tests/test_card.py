@@ -57,6 +57,7 @@ def test_keys_of_a_classical_card(classical: Product) -> None:
         "used": "brovey",
         "backprojections": 0,
         "weights": None,
+        "reference": "Gillespie et al., Remote Sens. Environ. 22, 1987",
     }
     reduced = card["reduced"]
     for key in ("model", "best_classical", "exp"):
@@ -86,6 +87,8 @@ def test_keys_of_a_network_card(make_pair, tmp_path: Path) -> None:
     assert list(card) == TOP
     model = card["model"]
     assert model["name"] == model["used"] == model["arch"] == "rescnn-tiny"
+    assert model["reference"].startswith("no paper")
+    assert model["note"] == "most of the gain of rescnn at 40 % of its cost"
     assert model["weights"] == "adapted"
     assert (model["steps"], model["seed"]) == (2, 7)
     assert model["parameters"] > 10_000
