@@ -164,7 +164,7 @@ class RecursiveBlock(nn.Module):
         assert self.gate is not None
         with torch.autocast(x.device.type, enabled=False):
             with nullcontext() if self.attached else torch.no_grad():
-                x = x.float()
+                x = x if x.dtype == torch.float64 else x.float()
                 maps = self.uncertainty.maps(
                     x, self.window, space=self.space, frequency=self.frequency
                 )
