@@ -349,7 +349,7 @@ class BUGPan(ResidualNetwork):
         guide : Tensor, shape (N, pan_bands, H, W), float32
             PAN or other high-resolution bands in [0, 1].
         low : Tensor, shape (N, ms_bands, h, w), float32
-            Low-resolution image in [0, 1]; if `faithful`, H/h and W/w must be ``2 ** (scales - 1)``.
+            Low-resolution image in [0, 1]; if `faithful`, smaller by ``2 ** (scales - 1)``.
         lms : Tensor, shape (N, ms_bands, H, W), float32, optional
             `low` on the grid of the guide, to which the correction is added; None: bicubic. The
             authors read it from their data files.

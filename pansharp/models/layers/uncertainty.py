@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,14 @@ from torch.nn import functional as F
 
 from pansharp.errors import OptionError
 
-__all__ = ["ElementWeight", "HardGate", "SampleWeight", "Uncertainty", "draw_masks", "full_spectrum"]
+__all__ = [
+    "ElementWeight",
+    "HardGate",
+    "SampleWeight",
+    "Uncertainty",
+    "draw_masks",
+    "full_spectrum",
+]
 
 #: Values of all ensemble members that are held at a time; more than this leaves the cache.
 _CHUNK_VALUES = 1 << 20
@@ -106,8 +114,8 @@ class Uncertainty(nn.Module):
         Ensemble members.
     robust : bool
         False: the frequency uncertainty is ``s / (Z + 1e-5)``, which explodes where the mean
-        spectrum Z is near zero. True: ``s conj(Z) / (|Z|^2 + e^2)`` with e the mean of \\|Z\\| over the
-        window, the same quantity kept below ``s / 2e``.
+        spectrum Z is near zero. True: ``s conj(Z) / (|Z|^2 + e^2)``, the same quantity kept below
+        ``s / 2e``, with e the mean of ``|Z|`` over the half-spectrum of the window.
     """
 
     masks: Tensor
@@ -154,7 +162,7 @@ class Uncertainty(nn.Module):
         if frequency:
             maps.append(self._frequency(v, window))
         if space:
-            maps.append(self._variance(v.flatten(2)).unflatten(-1, v.shape[-2:]))
+            maps.append(self._variance(v.flatten(2)).view(v.shape[0], -1, *v.shape[2:]))
         return maps
 
     def _variance(self, v: Tensor) -> Tensor:
@@ -163,14 +171,12 @@ class Uncertainty(nn.Module):
         centred = (self.masks - self.masks.mean(dim=0))[:, None]
         stacked = (self.out.weight[..., 0, 0] * centred).flatten(0, 1)
         step = max(1024, _CHUNK_VALUES // (v.shape[0] * stacked.shape[0]))
-        parts = [
-            torch.matmul(stacked, v[..., i : i + step])
-            .square()
-            .unflatten(1, (members, -1))
-            .sum(dim=1)
-            for i in range(0, v.shape[-1], step)
-        ]
-        return torch.cat(parts, dim=-1) / (members - 1)
+        total = []
+        for i in range(0, v.shape[-1], step):
+            deviations = torch.matmul(stacked, v[..., i : i + step])
+            deviations = deviations.view(v.shape[0], members, -1, deviations.shape[-1])
+            total.append(deviations.square().sum(dim=1))
+        return torch.cat(total, dim=-1) / (members - 1)
 
     def _frequency(self, v: Tensor, window: int | None) -> Tensor:
         n, width, rows, columns = v.shape
@@ -197,7 +203,7 @@ class Uncertainty(nn.Module):
             real = real + 1e-5
             power, floor = real.square() + imag.square(), torch.zeros(())
         ratio = spread / (power + floor)
-        half = torch.complex(ratio * real, -ratio * imag).unflatten(-1, (height, -1))
+        half = torch.complex(ratio * real, -ratio * imag).view(*real.shape[:2], height, -1)
         full = full_spectrum(half, across)
         both = torch.cat((full.real, full.imag), dim=1)
         both = both.view(n, rows // height, columns // across, -1, height, across)
@@ -207,7 +213,7 @@ class Uncertainty(nn.Module):
 def _layers(sizes: list[int]) -> nn.Sequential:
     """Linear layers of these sizes with leaky rectifiers between."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, outputs in pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers[:-1])
 
@@ -228,7 +234,8 @@ class _Pooled(nn.Module):
             x = F.adaptive_avg_pool2d(x, self.pool)
         else:
             x = F.avg_pool2d(x, window // self.pool)
-        x = x.unflatten(3, (-1, self.pool)).unflatten(2, (-1, self.pool))
+        s = self.pool
+        x = x.reshape(*x.shape[:2], x.shape[2] // s, s, x.shape[3] // s, s)
         out: Tensor = self.decide(x.permute(0, 2, 4, 1, 3, 5).flatten(3))
         return out
 
