@@ -283,17 +283,23 @@ class HardGate(_Pooled):
     def forward(self, inputs: Tensor, window: int | None) -> Tensor:
         """Return the weights of the pixels, (N, 1, H, W) or (N, 1, 1, 1)."""
         logits = self.logits(inputs, window)
-        if self.training and self.noise == "gumbel":
-            logits = logits - torch.empty_like(logits).exponential_().log()
-        elif self.training and self.noise == "official":
-            uniform = torch.rand_like(logits)
-            logits = uniform - torch.log(-torch.log(uniform + 1e-20) + 1e-20)
+        if self.training and self.noise != "none":
+            logits = self._noisy(logits)
         chance = logits.softmax(dim=-1)
         go = chance[..., 1]
         taken = (chance[..., 0] - self.offset <= go).to(go.dtype)
         if torch.is_grad_enabled() and go.requires_grad:
             taken = taken - go.detach() + go
         return self.spread_out(taken, window)
+
+
+    def _noisy(self, logits: Tensor) -> Tensor:
+        # Drawn on the CPU, so that a seed gives the same training on every device.
+        drawn = torch.empty(logits.shape, dtype=logits.dtype, device="cpu")
+        if self.noise == "gumbel":
+            return logits - drawn.exponential_().log().to(logits.device)
+        uniform = drawn.uniform_().to(logits.device)
+        return uniform - torch.log(-torch.log(uniform + 1e-20) + 1e-20)
 
 
 class SampleWeight(_Pooled):
