@@ -292,7 +292,6 @@ class HardGate(_Pooled):
             taken = taken - go.detach() + go
         return self.spread_out(taken, window)
 
-
     def _noisy(self, logits: Tensor) -> Tensor:
         # Drawn on the CPU, so that a seed gives the same training on every device.
         drawn = torch.empty(logits.shape, dtype=logits.dtype, device="cpu")
