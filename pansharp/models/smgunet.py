@@ -5,8 +5,8 @@ fusion*, Pattern Recognition, 2025; code: github.com/yansql/SMGU-Net (the model 
 training, weights or licence).
 
 Written independently; ``faithful=True`` is the authors' network number for number and takes their
-state dict (:func:`import_official`). The default form departs from it so that products do not
-hang on how a scene is cut, and so that any ratio works:
+state dict (:mod:`pansharp.models.smgunet_official`). The default form departs from it so that
+products do not hang on how a scene is cut, and so that any ratio works:
 
 - Images are resampled between pixel centres. The authors sample between corner pixels, which
   shifts an image by up to 1.4 pixels and depends on the size of the tile.
@@ -23,7 +23,6 @@ hang on how a scene is cut, and so that any ratio works:
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -31,11 +30,7 @@ from torch.nn import functional as F
 
 from pansharp.errors import ModelError, OptionError
 from pansharp.models.layers.fusion import ResidualNetwork, zero_init
-from pansharp.models.layers.official import load_strictly, shape_of
 from pansharp.models.layers.spectral import reflect_pad
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = [
     "DenseBlock",
@@ -47,7 +42,6 @@ __all__ = [
     "SpatialLift",
     "SpectralGuidance",
     "SpectralLift",
-    "import_official",
 ]
 
 #: The spectral pyramid halves twice.
@@ -108,7 +102,8 @@ class SpatialLift(nn.Module):
     def forward(self, low: Tensor) -> Tensor:
         """Return L (N, C, r h, r w) of the cube (N, C, h, w)."""
         first = _leaky(self.lift(low))
-        return first + _leaky(self.again(low - _leaky(self.back(first))))
+        rest = low - _leaky(self.back(first))
+        return first + _leaky(self.again(rest))
 
 
 class Prior(nn.Module):
@@ -208,8 +203,8 @@ class SpatialGuidance(nn.Module):
 
     def forward(self, lifted: Tensor, spectral: Tensor, both: Tensor) -> Tensor:
         """Return S1 (N, C, H, W) of L, M and the two stacked."""
-        out: Tensor = self.enhance(self._decoded(spectral), lifted)
-        return out + self.dense(both)
+        out: Tensor = self.enhance(self._decoded(spectral), lifted) + self.dense(both)
+        return out
 
     def _decoded(self, spectral: Tensor) -> Tensor:
         # A method of its own: its wide planes, most of the memory, end with it.
@@ -217,7 +212,8 @@ class SpatialGuidance(nn.Module):
         deep = torch.cat((_leaky(self.encode_second(first)), first), 1)
         del first
         deep = _leaky(self.decode_first(deep))
-        return _leaky(self.decode_second(torch.cat((spectral, deep), 1)))
+        out: Tensor = _leaky(self.decode_second(torch.cat((spectral, deep), 1)))
+        return out
 
 
 class SpectralGuidance(nn.Module):
@@ -243,8 +239,9 @@ class SpectralGuidance(nn.Module):
         half = F.avg_pool2d(lifted, 2)
         coarse = torch.cat((half, self._double(F.avg_pool2d(half, 2))), 1)
         pyramid = torch.cat((lifted, self._double(coarse)), 1)
-        out: Tensor = self.enhance(_leaky(self.decode(pyramid)), spectral)
-        return out + self.dense(both)
+        enhanced = self.enhance(_leaky(self.decode(pyramid)), spectral)
+        out: Tensor = enhanced + self.dense(both)
+        return out
 
     def _double(self, x: Tensor) -> Tensor:
         return _resample(x, 2, self.align_corners)
@@ -446,70 +443,3 @@ def _check(
             f"ratio={ratio}, factor={factor} with faithful=True: the authors' network is made for "
             f"a ratio of {OFFICIAL_RATIO}; build it without faithful"
         )
-
-
-_RENAMES = (
-    (r"^SpeUB\.conv1\.1\.", "spectral_lift.lift."),
-    (r"^SpeUB\.conv2\.0\.", "spectral_lift.back."),
-    (r"^SpeUB\.conv3\.1\.", "spectral_lift.again."),
-    (r"^SpaUB\.deconv1\.0\.", "spatial_lift.lift."),
-    (r"^SpaUB\.conv1\.0\.", "spatial_lift.back."),
-    (r"^SpaUB\.deconv2\.0\.", "spatial_lift.again."),
-    (r"^Prior\.conv1\.0\.", "prior.one."),
-    (r"^Prior\.conv2\.1\.", "prior.three."),
-    (r"^Prior\.conv3\.1\.", "prior.five."),
-    (r"^Prior\.cat_conv\.0\.", "prior.merge."),
-    (r"^SpaIGM\.", "spatial_guidance."),
-    (r"^SpeIGM\.", "spectral_guidance."),
-    (r"\.SpaEncoder\.E1\.1\.", ".encode_first."),
-    (r"\.SpaEncoder\.E2\.1\.", ".encode_second."),
-    (r"\.SpaDecoder\.D1\.1\.", ".decode_first."),
-    (r"\.SpaDecoder\.D2\.1\.", ".decode_second."),
-    (r"\.SpeDecoder\.conv\.1\.", ".decode."),
-    (r"\.Spa_enhance\.conv1\.1\.", ".enhance.value."),
-    (r"\.Spa_enhance\.conv2\.1\.", ".enhance.gate."),
-    (r"\.Spe_enhance\.conv1\.1\.", ".enhance.gate."),
-    (r"\.Spe_enhance\.conv2\.1\.", ".enhance.value."),
-    (r"\.Sp[ae]_enhance\.conv3\.1\.", ".enhance.merge."),
-    (r"\.RDB\.conv\.0\.", ".dense.enter."),
-    *((rf"\.RDB\.conv{i + 1}\.1\.", f".dense.layers.{i}.") for i in range(5)),
-    (r"^Fusion\.conv1\.1\.", "fusion.spatial_first."),
-    (r"^Fusion\.conv2\.1\.", "fusion.spatial_second."),
-    (r"^Fusion\.conv3\.1\.", "fusion.spectral_first."),
-    (r"^Fusion\.conv4\.1\.", "fusion.spectral_second."),
-    (r"^Fidelity1\.", ""),
-    (r"^Fidelity2\.beta$", "beta"),
-    (r"^Fidelity2\.ro$", "rho"),
-)
-
-
-def import_official(state: Mapping[str, Tensor], **arch: object) -> SMGUNet:
-    """Build the authors' network with their weights.
-
-    Parameters
-    ----------
-    state : mapping of str to Tensor
-        State dict of ``Net`` of github.com/yansql/SMGU-Net.
-    **arch
-        ``niter`` (no tensor tells it; default 2, as the authors') and ``align_corners``.
-
-    Returns
-    -------
-    SMGUNet
-        With ``faithful=True``.
-
-    Raises
-    ------
-    WeightsError
-        If a key is missing, left over, or has another shape.
-    """
-    bands, guides = shape_of("smgunet", state, "SpeUB.conv1.1.weight")[:2]
-    given = {**arch, "faithful": True}
-    network = SMGUNet(ms_bands=bands, pan_bands=guides, **given)  # type: ignore[arg-type]
-    # A transposed 1x1 convolution is a 1x1 convolution with its two channel axes exchanged.
-    turned = {
-        key: tensor.transpose(0, 1) if key == "SpeUB.conv2.0.weight" else tensor
-        for key, tensor in state.items()
-    }
-    load_strictly("smgunet", network, turned, _RENAMES)
-    return network

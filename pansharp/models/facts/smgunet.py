@@ -51,7 +51,7 @@ SPECS = (
         tile=256,
         adaptation=AdaptationRecipe(steps=300, patch=32, batch=4, clip=1.0, budget=210_000),
         tasks=("pan", "hsi"),
-        importer="pansharp.models.smgunet:import_official",
+        importer="pansharp.models.smgunet_official:import_official",
     ),
     NetworkSpec(
         name="smgunet-small",
