@@ -49,7 +49,7 @@ SPECS = (
         local=True,
         practical_halo=20,
         tile=256,
-        adaptation=AdaptationRecipe(steps=300, patch=32, batch=4, clip=1.0, budget=210_000),
+        adaptation=AdaptationRecipe(steps=400, patch=32, batch=4, clip=1.0, budget=210_000),
         tasks=("pan", "hsi"),
         importer="pansharp.models.smgunet_official:import_official",
     ),
