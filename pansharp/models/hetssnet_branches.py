@@ -76,20 +76,19 @@ class Surroundings:
         values = 1 << 62 if torch.is_grad_enabled() else CHUNK_VALUES
         n, _, _, bands, width = nodes[1].shape
         self.strips = graph.strips(values, n, bands + 1, width)
-        self._kept: _Look | None = None
+        # Looked at here, under the caller's gradient mode: the search itself runs without.
+        self._kept = self._look(self.strips[0]) if len(self.strips) == 1 else None
 
     def look(self, strip: slice) -> _Look:
         """Return vectors and cosines of a strip; a single strip is looked at once."""
-        if self._kept is not None:
-            return self._kept
+        return self._kept or self._look(strip)
+
+    def _look(self, strip: slice) -> _Look:
         pan_q, ms_q = (self.graph.queries(x, strip) for x in self.units)
         pan_c, ms_c = (self.graph.candidates(x, strip) for x in self.padded)
         with torch.autocast(pan_q.device.type, enabled=False):
             pan_pan, ms_ms = pan_q @ pan_c.transpose(-1, -2), ms_q @ ms_c.transpose(-1, -2)
-        found = _Look((pan_q, ms_q), (pan_c, ms_c), pan_pan, ms_ms)
-        if len(self.strips) == 1:
-            self._kept = found
-        return found
+        return _Look((pan_q, ms_q), (pan_c, ms_c), pan_pan, ms_ms)
 
 
 @torch.no_grad()
@@ -152,7 +151,8 @@ class LocalBranch(nn.Module):
     Notes
     -----
     The tables keep their 7 columns; those of patterns that cannot occur (3, 5, 6, 7 if `literal`,
-    else 2 and 3, since r3 holds what r2 joins) never act and get no gradient.
+    else 2, 3 and 5, since r3 joins what r2 joins and a position with itself) never act and get no
+    gradient.
     """
 
     def __init__(self, width: int, layers: int, literal: bool) -> None:
