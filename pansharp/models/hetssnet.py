@@ -92,8 +92,8 @@ class Decoder(nn.Module):
     """Nodes to patches of the residual, joined by overlap-add.
 
     An MLP sees the PAN node and the band's node of a position. Its patch is weighted by
-    ``sin^2(pi (n + 1/2) / patch)`` along each axis; neighbours half a patch apart sum to one, so
-    the join shows no grid. Starts at zero.
+    ``sin^2(pi (n + 1/2) / patch)`` along each axis; neighbours half a patch apart sum to one.
+    Starts at zero.
 
     Parameters
     ----------
@@ -101,6 +101,12 @@ class Decoder(nn.Module):
         Channels of a node, side of a patch.
     coded : bool
         Whether hidden channels are scaled and shifted by the code of the band.
+
+    Notes
+    -----
+    Nodes that are alike would repeat one learnt patch, a grid in flat ground. So the last layer
+    acts without its part that is left when all nodes are the same: alike nodes give a flat image,
+    and the mean over an image of what is added is the same on every row and column of a patch.
     """
 
     window: Tensor
@@ -121,6 +127,7 @@ class Decoder(nn.Module):
     def forward(self, nodes: Nodes, codes: Tensor) -> Tensor:
         """PAN and MS nodes and the codes (C, 16) of the bands to an image (N, C, H, W)."""
         of_pan, ms = self.pan(nodes[0]), nodes[1]
+        weight, bias = self._without_grid()
         step = ms.shape[3]
         if not torch.is_grad_enabled():
             step = max(1, CHUNK_VALUES // of_pan.numel())
@@ -130,8 +137,20 @@ class Decoder(nn.Module):
             if self.code is not None:
                 gain, shift = self.code(code).chunk(2, 1)
                 hidden = hidden * (1 + gain) + shift
-            parts.append(self._image(self.out(F.gelu(hidden)).float()))
+            parts.append(self._image(F.linear(F.gelu(hidden), weight, bias).float()))
         return torch.cat(parts, dim=1)
+
+    def _without_grid(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the last layer, less the grid that equal patches would add up to."""
+        p = self.patch
+        s = p // 2
+        patch = torch.cat((self.out.weight, self.out.bias[:, None]), 1)
+        joined = (patch * torch.outer(self.window, self.window).view(-1, 1)).view(2, s, 2, s, -1)
+        cell = joined.sum((0, 2))
+        grid = cell - cell.mean((0, 1), keepdim=True)
+        # Subtracted from all four quarters, whose windows sum to one, it goes exactly.
+        patch = (patch.view(2, s, 2, s, -1) - grid[:, None]).view(p * p, -1)
+        return patch[:, :-1], patch[:, -1]
 
     def _image(self, patches: Tensor) -> Tensor:
         n, rows, columns, bands, _ = patches.shape

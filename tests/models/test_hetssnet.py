@@ -447,14 +447,29 @@ def test_gradient_through_the_cosines_is_an_option():
     assert (grads[0] - grads[1]).abs().max() > 1e-6 * grads[0].abs().max()
 
 
-def test_decoder_shows_no_grid():
+def test_alike_nodes_show_no_grid():
     decoder = wake(Decoder(6, 8, coded=False))
+    pan, ms = nodes_of((1, 1), 2)
+    alike = pan.expand(1, 6, 7, 1, 6), ms.expand(1, 6, 7, 2, 6)
     with torch.no_grad():
+        image = decoder(alike, torch.zeros(2, 16))
+        inner = image[..., 2:-2, 2:-2]
+        assert inner.abs().min() > 1e-3
+        torch.testing.assert_close(inner, inner[..., :1, :1].expand_as(inner))
         decoder.out.weight.zero_()
         decoder.out.bias.fill_(0.7)
-        image = decoder(nodes_of((4, 5), 2), torch.zeros(2, 16))
-    assert image.shape == (1, 2, 16, 20)
-    torch.testing.assert_close(image, torch.full_like(image, 0.7))
+        flat = decoder(nodes_of((4, 5), 2), torch.zeros(2, 16))
+    assert flat.shape == (1, 2, 16, 20)
+    torch.testing.assert_close(flat, torch.full_like(flat, 0.7))
+
+
+def test_flat_ground_stays_flat():
+    net = tiny(ms_bands=3)
+    with torch.no_grad():
+        residual = net.residual(torch.full((1, 1, 96, 96), 0.4), torch.full((1, 3, 96, 96), 0.2))
+    inner = residual[..., 40:56, 40:56]
+    assert inner.abs().max() > 1e-3
+    assert (inner - inner.mean((2, 3), keepdim=True)).abs().max() < 1e-5 * inner.abs().max()
 
 
 def test_decoder_joins_patches_of_one_plane_exactly():
