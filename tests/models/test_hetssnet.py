@@ -472,13 +472,26 @@ def test_flat_ground_stays_flat():
     assert (inner - inner.mean((2, 3), keepdim=True)).abs().max() < 1e-5 * inner.abs().max()
 
 
-def test_decoder_joins_patches_of_one_plane_exactly():
-    # Patches cut from one image, whatever it is, give the image back.
+def test_mean_of_the_residual_is_the_same_everywhere_in_a_patch():
+    decoder = wake(Decoder(6, 8, coded=False))
+    with torch.no_grad():
+        image = decoder(nodes_of((40, 40), 1, batch=4), torch.zeros(1, 16))[..., 16:-16, 16:-16]
+        by_place = image.reshape(4, 32, 4, 32, 4).mean((0, 1, 3))
+        raw = decoder._image(torch.rand(4, 40, 40, 1, 64).add(torch.rand(64)))
+    assert image.std() > 0.05
+    # Independent values would leave 1 / 64 of the spread.
+    assert by_place.std() < 0.01 * image.std()
+    assert raw[..., 16:-16, 16:-16].reshape(4, 32, 4, 32, 4).mean((0, 1, 3)).std() < 0.01
+
+
+def test_grid_is_what_alike_patches_add_up_to():
     decoder = Decoder(4, 8, coded=False)
-    image = torch.rand(1, 1, 24, 32)
-    padded = F.pad(image, (2, 2, 2, 2))
-    patches = padded.unfold(2, 8, 4).unfold(3, 8, 4)[0, 0].reshape(1, 6, 8, 1, 64)
-    torch.testing.assert_close(decoder._image(patches), image)
+    patches = torch.rand(1, 1, 1, 1, 64).expand(1, 5, 5, 1, 64)
+    window = torch.outer(decoder.window, decoder.window).flatten()
+    grid = decoder._grid(patches * window)[0, 2, 2, 0].view(8, 8)
+    joined = F.fold((patches * window).view(1, 25, 64).transpose(1, 2), 24, 8, stride=4)
+    cell = joined[0, 0, 8:12, 8:12]
+    torch.testing.assert_close(grid, (cell - cell.mean()).repeat(2, 2))
 
 
 def test_contrastive_loss_is_the_equation():

@@ -26,15 +26,15 @@ def _reach(arch: Mapping[str, object]) -> int | None:
     """Follow the positions spoilt by a tile's edge through the graph.
 
     Beyond the edge, one position is spoilt by its patch and the stem. Who is near whom is then
-    wrong R positions on, and joined by symmetry R more; each layer after the first adds R. A
-    patch covers 6 pixels behind the first one of its stride.
+    wrong R positions on, and joined by symmetry R more; each layer after the first adds R. The
+    decoder looks at the next position, and a patch begins half a stride before its own.
     """
     radius = arch.get("R", 6)
     if radius is None or arch.get("use_global", False):
         return None
     hops = whole_number(arch, "layers", 2) + 1
     stride = whole_number(arch, "patch", 8) // 2
-    return hops * whole_number(arch, "R", 6) * stride + stride + stride // 2
+    return hops * whole_number(arch, "R", 6) * stride + 2 * stride + stride // 2
 
 
 SPECS = (
@@ -47,8 +47,8 @@ SPECS = (
         reach=_reach,
         multiple_of=16,
         local=True,
-        practical_halo=80,
-        tile=512,
+        practical_halo=96,
+        tile=768,
         adaptation=AdaptationRecipe(steps=500, patch=64, batch=2, clip=1.0),
         tasks=("pan", "hsi"),
     ),
