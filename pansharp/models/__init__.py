@@ -49,6 +49,7 @@ _MODULES = {
     _HYPERSPECTRAL + "sylvester": ("fuse-sylvester",),
     _HYPERSPECTRAL + "cnmf": ("cnmf",),
     _HYPERSPECTRAL + "hysure": ("hysure",),
+    _HYPERSPECTRAL + "rfridge": ("rfridge",),
 }
 _BUILTIN = {name: module for module, names in _MODULES.items() for name in names}
 #: Names that are no method of their own.
