@@ -118,7 +118,9 @@ class Anchors:
     shape: tuple[int, int] | None
 
     @classmethod
-    def of(cls, moments: Moments, pair: PairStatistics, facts: SceneFacts, shrink: float) -> Anchors:
+    def of(
+        cls, moments: Moments, pair: PairStatistics, facts: SceneFacts, shrink: float
+    ) -> Anchors:
         """From the statistics of a pair.
 
         Parameters
@@ -191,4 +193,3 @@ class Anchors:
         """Divisors of the inputs, given the spread of what the anchors add."""
         local = self.local
         return Scales(np.sqrt(self.space.variances), local.level, local.spread, details)
-
