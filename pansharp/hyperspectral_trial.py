@@ -121,6 +121,10 @@ class CubeTrial:
 
     def fit(self, name: str, given: Mapping[str, object] | None = None) -> Fuser:
         """Prepare a method on the degraded pair."""
+        return self.fit_model(create_model(name, **(given or {})))
+
+    def fit_model(self, model: FusionModel) -> Fuser:
+        """Prepare a model on the degraded pair."""
 
         def measures(model: FusionModel) -> Iterator[Moments | None]:
             halo = model.measure_halo(self.facts)
@@ -128,7 +132,7 @@ class CubeTrial:
                 chip = read_chip(r.scene, Window(0, 0, *r.scene.shape[1:]), halo)
                 yield model.measure(chip, self.facts)
 
-        return prepare_with(create_model(name, **(given or {})), self.facts, measures)
+        return prepare_with(model, self.facts, measures)
 
 
 def _blocks(valid: NDArray[np.bool_]) -> Split:

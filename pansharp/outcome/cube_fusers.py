@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pansharp.adaptation.backproject import BackProjected
-from pansharp.engine import cube_workers, prepare
+from pansharp.engine import blend_tiles, cube_workers, prepare
 from pansharp.models import create_model
 from pansharp.models.hyperspectral.basis import expand
 from pansharp.models.hyperspectral.operators import inner_pixels
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pansharp.adaptation.cube import CubeNetwork
     from pansharp.chips import Chip
     from pansharp.hyperspectral import PreparedPair
     from pansharp.models.base import Fuser, SceneFacts
     from pansharp.models.hyperspectral.statistics import Subspace
+    from pansharp.options import FuseOptions
     from pansharp.scene import Scene
     from pansharp.source import Source
     from pansharp.tiling import Tile
@@ -51,6 +53,7 @@ __all__ = [
     "prepare_fuser",
     "restored",
     "spool_components",
+    "spool_network",
 ]
 
 #: Work tile of maps from pixel to spectrum, guide pixels.
@@ -210,4 +213,81 @@ def spool_components(
         spool.write(tile.core, coded)
         if progress:
             progress(done, len(grid), "predicting")
+    return spool
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """Components as the product of a fuser."""
+
+    inner: Coding
+
+    @property
+    def halo(self) -> int:
+        return self.inner.halo
+
+    def __call__(self, chip: Chip) -> NDArray[np.float32]:
+        return self.inner.coded(chip)
+
+
+def spool_network(
+    scene: Scene,
+    network: CubeNetwork,
+    name: str,
+    options: FuseOptions,
+    folder: Path | None,
+    workers: int,
+    notes: list[str],
+    *,
+    progress: Callable[[float, float, str], None] | None = None,
+) -> Spool:
+    """Components that a network gives, in the tiles that it wants, blended.
+
+    Parameters
+    ----------
+    scene : Scene
+        Of the usable bands.
+    network : CubeNetwork
+        Fitted.
+    name : str
+        Its name.
+    options : FuseOptions
+        Tile, overlap, blend.
+    folder : Path or None
+        Where scratch may be made.
+    workers : int
+        Threads.
+    notes : list of str
+        Takes a warning where the tile cannot be chosen.
+    progress : callable, optional
+        Called with (done, total, label).
+
+    Returns
+    -------
+    Spool
+    """
+    from pansharp.adaptation.adapt import use_threads
+    from pansharp.models.networks import get_network
+    from pansharp.outcome.network import lattice
+
+    spec = get_network(name)
+    tile, overlap, kind = lattice(spec, options, notes.append)
+    size = network.basis.anchors.space.size
+    spool = Spool((size, *scene.shape[1:]), folder)
+    side_by_side = network.device == "cpu" and not spec.threads_inside
+    use_threads(1 if side_by_side else workers)
+    pieces = blend_tiles(
+        scene,
+        _Coded(network),
+        tile=tile,
+        overlap=overlap,
+        kind=kind,
+        multiple=spec.multiple_of,
+        workers=cube_workers(scene, workers) if side_by_side else 1,
+        progress=progress,
+        label="predicting",
+        bands=size,
+    )
+    for window, piece in pieces:
+        spool.write(window, piece)
     return spool

@@ -18,15 +18,17 @@ from pansharp.outcome.cube_fusers import (
     prepare_fuser,
     restored,
     spool_components,
+    spool_network,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from pansharp.adaptation.cube import CubeNetwork
     from pansharp.hyperspectral import PreparedPair
     from pansharp.hyperspectral_trial import CubeTrial
-    from pansharp.models.base import Fuser
+    from pansharp.models.base import Fuser, SceneFacts
     from pansharp.models.hyperspectral.basis import Basis
     from pansharp.options import FuseOptions
     from pansharp.outcome.base import Outcome
@@ -69,6 +71,10 @@ class _Learnt:
         Whether the fit's own sign suffices where no rehearsal is possible.
     spool : Spool or None
         Scratch of the product.
+    timings : dict of str to float
+        Seconds.
+    notes : list of str
+        What the reader of the product must know.
     """
 
     fuser: Fuser
@@ -79,6 +85,7 @@ class _Learnt:
     alone: bool = False
     spool: Spool | None = None
     timings: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def fuse_learned(
@@ -141,6 +148,8 @@ def fuse_learned(
             inner = complete(pair.facts, learnt.fuser, passes)
             outcome = outcome_of(pair, options, name, restored(pair, inner), passes)
             outcome.spool = learnt.spool
+            for text in learnt.notes:
+                outcome.warn(text)
             _keep(outcome, pair, inner, scored, reason)
         outcome.model_facts = learnt.facts
     if options.card:
@@ -199,7 +208,54 @@ def _learn_ridge(
 def _learn_network(
     pair: PreparedPair, name: str, options: FuseOptions, folder: Path | None, progress: Progress
 ) -> _Learnt:
-    raise NotImplementedError
+    from pansharp.adaptation.adapt import resolve_device, use_threads
+    from pansharp.adaptation.cube import adapt_cube
+    from pansharp.models.hyperspectral.basis import Basis, GsaBasis
+
+    clock, workers = Clock(), workers_of(options)
+    device = resolve_device(options.device)
+    model = GsaBasis(options.seed)
+    basis = prepare(model, pair.usable, pair.facts, workers=workers, progress=progress)
+    assert isinstance(basis, Basis)
+    timings = {"prepare": clock.lap()}
+
+    def fit(
+        scenes: list[Scene], facts: SceneFacts, own: Basis, shown: Progress
+    ) -> tuple[CubeNetwork, dict[str, object]]:
+        use_threads(workers)
+        return adapt_cube(
+            name,
+            scenes,
+            facts,
+            own,
+            steps=options.adapt_steps,
+            seed=options.seed,
+            device=device,
+            precision=options.precision,
+            progress=shown,
+        )
+
+    def on_trial(trial: CubeTrial) -> Fuser:
+        own = trial.fit_model(model)
+        assert isinstance(own, Basis)
+        return fit([r.scene for r in trial.reduced], trial.facts, own, None)[0]
+
+    network, told = fit([pair.usable], pair.facts, basis, progress)
+    timings["adapting"] = clock.lap()
+    notes: list[str] = []
+    spool = spool_network(
+        pair.usable, network, name, options, folder, workers, notes, progress=progress
+    )
+    timings["predicting"] = clock.lap()
+    return _Learnt(
+        FromComponents(spool, basis.anchors.space, not basis.noisy),
+        basis,
+        {**told, **basis.facts()},
+        on_trial,
+        spool=spool,
+        timings=timings,
+        notes=notes,
+    )
 
 
 @dataclass
