@@ -10,7 +10,7 @@ import copy
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ class Patches:
         level = np.sqrt(total / max(self.pixels, 1))
         # A component that the anchor explains to rounding needs no correction of its own.
         least = max(1e-3 * float(level.max()), 1e-12)
-        return np.maximum(level, least).astype(np.float32)
+        return np.asarray(np.maximum(level, least), dtype=np.float32)
 
 
 def network_inputs(basis: Basis, chip: Chip) -> Inputs:
@@ -378,7 +378,7 @@ def _fit(
             part[pick].to(device) for part in (*data, *blur, target)
         )
         added = network.residual(guide, up) * turn  # type: ignore[operator]
-        loss = _distance(added, wanted, mask, rows, cols)
+        loss: Any = _distance(added, wanted, mask, rows, cols)
         if not torch.isfinite(loss):
             return None
         losses.append(float(loss.detach()))

@@ -70,7 +70,7 @@ def _activate(weights: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDAr
     """Features (feature, pixel) of inputs (input, pixel)."""
     hidden: NDArray[np.float32] = weights[:, :-1] @ inputs
     hidden += weights[:, -1:]
-    np.maximum(hidden, 0.0, out=hidden)
+    np.maximum(hidden, np.float32(0.0), out=hidden)
     return hidden
 
 
