@@ -8,8 +8,8 @@ green, red and near infrared of Sentinel-2, or a PAN that is the mean of 450 to 
 where the row says 30 dB (on HSI and guide, relative to the mean square of each band). Berlin has a
 real guide: HyMap, brought to 30 m by the same blur, and the EnMAP cube of 30 m, degraded, as HSI;
 in the rows `fitted` HyMap is blurred and shifted as the scan of the native pair says. The blur is
-known to all methods. Every method with two back-projections, but none at 30 dB. Scores are taken on the
-whole image; ERGAS with factor 100 / ratio.
+known to all methods. Every method with two back-projections, but none at 30 dB. Scores are taken
+on the whole image; ERGAS with factor 100 / ratio.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def random_weights(features: int, inputs: int, key: tuple[int, ...]) -> NDArray[
     size = inputs + 1
     weights = np.random.default_rng(key).standard_normal((features, size)) / np.sqrt(size)
     weights[:, -1] *= size**0.25
-    return weights.astype(np.float32)
+    return np.asarray(weights, dtype=np.float32)
 
 
 def _activate(weights: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[np.float32]:
