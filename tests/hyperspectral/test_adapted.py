@@ -12,14 +12,16 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from pansharp import fuse_arrays
 from pansharp.adaptation import cube as cube_module
+from pansharp.adaptation.backproject import consistency
 from pansharp.adaptation.cube import adapt_cube, cut_patches
 from pansharp.chips import read_chip
 from pansharp.cli import main
 from pansharp.engine import fuse_array, prepare
 from pansharp.errors import ModelError, PansharpWarning
 from pansharp.evaluation import ergas
-from pansharp.geometry.grids import Window
+from pansharp.geometry.grids import Alignment, Window
 from pansharp.geometry.resample import sample
 from pansharp.models.hyperspectral.basis import GsaBasis
 from pansharp.models.networks import get_network
@@ -279,14 +281,25 @@ def test_the_product_is_the_same_in_any_tile(curved) -> None:
     pickle.dumps(outcome.fuser.inner.space)
 
 
+def test_plain_arrays_get_the_whole_method(curved) -> None:
+    guide = curved.scene.pan_source.read(Window(0, 0, 128, 128))
+    source = curved.scene.ms_source.read(Window(0, 0, 32, 32))
+    out = fuse_arrays(guide, source, "rfridge", ratio=4, features=100, draws=1)
+    gsa = fuse_arrays(guide, source, "gsa-hs", ratio=4)
+    assert out.shape == gsa.shape
+    # Back-projected: seen through the blur it is the HSI.
+    scene = Scene.from_arrays(guide, source, alignment=Alignment.toolbox(4))
+    chip = read_chip(scene, Window(0, 0, 128, 128), 0)
+    gaps = [consistency(image, chip, (0.3,) * 30) for image in (out, gsa)]
+    assert gaps[0][1].sum() < 0.3 * gaps[1][1].sum()
+
+
 # -- the command line ----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory, new_cube) -> dict[str, str]:
     """HSI with MSI and with PAN as GeoTIFFs, 20 x 20 HSI pixels of ratio 4."""
-    from pansharp.geometry.grids import Alignment
-
     folder = tmp_path_factory.mktemp("pair")
     made = new_cube(size=20, members=6, guides=2, seed=5)
     guide = made.scene.pan_source.read(Window(0, 0, 80, 80)).astype(np.uint16)

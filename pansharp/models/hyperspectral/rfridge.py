@@ -136,6 +136,11 @@ class RidgeFuser:
         return self.basis.halo
 
     @property
+    def passes(self) -> int:
+        """Back-projections that complete the product."""
+        return self.basis.passes
+
+    @property
     def gcv_ratio(self) -> float:
         """That of the map on GSA, the first sign of whether the fit is any good."""
         every = (*self.halves, *self.rejected)
