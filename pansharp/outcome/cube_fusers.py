@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pansharp.adaptation.backproject import BackProjected
+from pansharp.adaptation.backproject import BackProjected, back_project, backprojection_halo
 from pansharp.engine import blend_tiles, cube_workers, prepare
 from pansharp.models import create_model
-from pansharp.models.hyperspectral.basis import expand
-from pansharp.models.hyperspectral.operators import inner_pixels
+from pansharp.models.hyperspectral.operators import GROUP, add_detail, inner_pixels
 from pansharp.source import ScreenedSource, read_padded
 from pansharp.source.spool import Spool
 from pansharp.tiling import TileGrid, ordered_map
@@ -147,7 +146,7 @@ def prepare_fuser(
 
 @dataclass(frozen=True)
 class FromComponents:
-    """Spectra of components that were computed before.
+    """Spectra of components that were computed before, back-projected a group of bands at a time.
 
     Parameters
     ----------
@@ -157,17 +156,48 @@ class FromComponents:
         Of the scene.
     residual : bool
         Add what lies outside the subspace, interpolated.
+    facts : SceneFacts
+        Blur and size of the scene.
+    passes : int
+        Back-projections.
     """
 
     source: Source
     space: Subspace
     residual: bool
-    halo = 0
+    facts: SceneFacts
+    passes: int = 0
+
+    @property
+    def halo(self) -> int:
+        """Context of the back-projection."""
+        return backprojection_halo(self.facts.alignment.ratio, self.facts.ms_gains, self.passes)
 
     def __call__(self, chip: Chip) -> NDArray[np.float32]:
         """Fuse one chip."""
-        coded = read_padded(self.source, chip.window)[0]
-        return expand(self.space, chip, coded, self.residual)
+        wide = chip.grown(self.halo)
+        coded = read_padded(self.source, wide.window)[0]
+        if self.residual:
+            reach = wide.up_window()
+            own = self.space.project(wide.ms_pixels(reach)).astype(np.float32)
+            coded -= wide.up_from(own, (reach.row, reach.col))
+        out = np.empty((chip.bands, *chip.window.shape), dtype=np.float32)
+        inside = inner_pixels(self.facts)
+        level = (self.space.scale * self.space.mean).astype(np.float32)
+        for start in range(0, chip.bands, GROUP):
+            part = slice(start, start + GROUP)
+            few = replace(wide, ms=wide.ms[part])
+            if self.residual:
+                fused = few.up()
+            else:
+                # The components count from the mean spectrum.
+                fused = np.empty((len(few.ms), *coded.shape[1:]), dtype=np.float32)
+                fused[:] = level[part, None, None]
+            add_detail(fused, self.space.weights[part], coded)
+            few = replace(chip, ms=chip.ms[part])
+            gains = self.facts.ms_gains[part]
+            out[part] = back_project(fused, few, gains, self.passes, inside)
+        return out
 
 
 def spool_components(

@@ -14,7 +14,6 @@ from pansharp.outcome.base import Clock, workers_of
 from pansharp.outcome.cube import outcome_of
 from pansharp.outcome.cube_fusers import (
     FromComponents,
-    complete,
     prepare_fuser,
     restored,
     spool_components,
@@ -57,7 +56,7 @@ class _Learnt:
 
     Parameters
     ----------
-    fuser : Fuser
+    fuser : FromComponents
         The product without back-projection, for chips of the usable bands.
     basis : Basis
         Anchors, noise.
@@ -77,7 +76,7 @@ class _Learnt:
         What the reader of the product must know.
     """
 
-    fuser: Fuser
+    fuser: FromComponents
     basis: Basis
     facts: dict[str, object]
     on_trial: Callable[[CubeTrial], Fuser]
@@ -145,7 +144,7 @@ def fuse_learned(
                 learnt.spool.close()
             outcome = _fall_back(pair, options, learnt, scored, reason, progress)
         else:
-            inner = complete(pair.facts, learnt.fuser, passes)
+            inner = replace(learnt.fuser, passes=passes)
             outcome = outcome_of(pair, options, name, restored(pair, inner), passes)
             outcome.spool = learnt.spool
             for text in learnt.notes:
@@ -194,7 +193,7 @@ def _learn_ridge(
             f"({_GCV_LIMIT:g} is the limit)"
         )
     return _Learnt(
-        FromComponents(spool, ridge.basis.anchors.space, not ridge.basis.noisy),
+        FromComponents(spool, ridge.basis.anchors.space, not ridge.basis.noisy, pair.facts),
         ridge.basis,
         ridge.facts(),
         lambda trial: trial.fit(name, given),
@@ -248,7 +247,7 @@ def _learn_network(
     )
     timings["predicting"] = clock.lap()
     return _Learnt(
-        FromComponents(spool, basis.anchors.space, not basis.noisy),
+        FromComponents(spool, basis.anchors.space, not basis.noisy, pair.facts),
         basis,
         {**told, **basis.facts()},
         on_trial,

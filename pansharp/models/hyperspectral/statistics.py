@@ -200,7 +200,7 @@ class PairStatistics:
         """Signal-to-noise ratio of the HSI in decibel, median of the bands.
 
         What a band's four neighbours in the list of bands do not explain is taken for noise, less
-        the noise that the neighbours themselves bring in. On simulated noise of 30 to 45 dB it is
+        the noise that the neighbours themselves bring in. On simulated noise of 30 to 40 dB it is
         right within 0.5 dB (docs/hyperspectral.md).
 
         Returns
