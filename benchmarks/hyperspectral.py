@@ -87,9 +87,10 @@ def against_truth(
 
     from pansharp.engine import fuse_array
     from pansharp.evaluation import ergas, psnr, sam
-    from pansharp.hyperspectral import prepare_fuser, prepare_pair
+    from pansharp.hyperspectral import prepare_pair
     from pansharp.models.classical.interpolate import Exp
     from pansharp.options import FuseOptions
+    from pansharp.outcome.cube_fusers import prepare_fuser
 
     results = []
     wide = truth.astype(np.float64)
@@ -116,10 +117,11 @@ def berlin(data: Path, methods: Sequence[str]) -> list[Score]:
     import numpy as np
 
     from pansharp.engine import fuse_array
-    from pansharp.hyperspectral import prepare_fuser, prepare_pair
+    from pansharp.hyperspectral import prepare_pair
     from pansharp.hyperspectral_trial import CubeTrial
     from pansharp.models.classical.interpolate import Exp
     from pansharp.options import FuseOptions
+    from pansharp.outcome.cube_fusers import prepare_fuser
     from pansharp.readers import open_scene
 
     folder = data / "berlin_urban_gradient"

@@ -107,6 +107,7 @@ def _model(outcome: Outcome) -> dict[str, object]:
         facts = dict(outcome.adapted.facts)
         facts["arch"] = facts.pop("name")
         model.update(facts)
+    model.update(outcome.model_facts)
     spec = get_spec(outcome.used)
     model["reference"] = spec.reference
     if spec.note:
@@ -243,7 +244,7 @@ def card_tags(card: Mapping[str, object]) -> dict[str, str]:
     if isinstance(reduced, dict) and reduced:
         tags["PANSHARP_RHO"] = str(reduced["rho"])
         # The tags speak of the pixels they travel with, also where the network was rejected.
-        rejected = model["used"] == reduced["classical_name"] and card["verdict"] == "worse"
+        rejected = model["used"] == reduced["classical_name"]
         for key, value in reduced["best_classical" if rejected else "model"].items():
             tags[f"PANSHARP_{key.upper()}"] = f"{value:.6g}"
         tags["PANSHARP_BEST_CLASSICAL"] = str(reduced["classical_name"])
@@ -277,7 +278,7 @@ def summary(card: Mapping[str, object]) -> str:
     ours, best = reduced["model"], reduced["best_classical"]
     low, high = reduced["rho_interval"]
     text = (
-        f"{model['name']}: {card['verdict']} - ERGAS {ours['ergas']:.3f} against "
+        f"{model['name']}: {card['verdict'] or 'not verified'} - ERGAS {ours['ergas']:.3f} against "
         f"{best['ergas']:.3f} of {reduced['classical_name']} on {reduced['blocks']} unseen blocks "
         f"(ratio {reduced['rho']:.3f}, {low:.3f}-{high:.3f}); "
         f"SAM {ours['sam']:.2f} against {best['sam']:.2f} degrees"

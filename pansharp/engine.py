@@ -205,6 +205,7 @@ def blend_tiles(
     workers: int = 1,
     progress: Callable[[float, float, str], None] | None = None,
     label: str = "",
+    bands: int | None = None,
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
     """Fuse in overlapping tiles and blend them; pieces partition the scene in row-major bands.
 
@@ -226,13 +227,15 @@ def blend_tiles(
         Called with (done, total, label).
     label : str
         For progress.
+    bands : int, optional
+        What the fuser gives; default the bands of the scene.
 
     Yields
     ------
     tuple of Window and ndarray (band, y, x) float32
     """
     grid = TileGrid(scene.shape[1:], tile=tile, overlap=overlap, multiple_of=multiple)
-    blender = Blender(grid, scene.bands, kind)
+    blender = Blender(grid, bands or scene.bands, kind)
     halo = fuser.halo
 
     def one(item: Tile) -> NDArray[np.float32]:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pansharp.chips import Chip, read_chip
-from pansharp.engine import prepare
 from pansharp.errors import BandMismatchError
-from pansharp.models import create_model
 from pansharp.models.base import SceneFacts
 from pansharp.models.hyperspectral.operators import gain_of_sigma, psf_of, sigma_of_gain
 from pansharp.models.hyperspectral.response import Response, fit_response
@@ -19,20 +17,16 @@ from pansharp.models.hyperspectral.statistics import PairStatistics, measure_pai
 from pansharp.source import ScreenedSource, empty_bands
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
-    from pansharp.models.base import Fuser, Moments
+    from pansharp.models.base import Moments
     from pansharp.options import FuseOptions
     from pansharp.scene import Scene
     from pansharp.sensors import Band
 
 __all__ = [
     "PreparedPair",
-    "Restored",
     "conventions",
-    "prepare_fuser",
     "prepare_pair",
     "response_facts",
 ]
@@ -301,78 +295,6 @@ def _curve(
         spread = float(np.sqrt(share @ (waves - centre) ** 2))
         facts |= {"centre_nm": round(centre, 1), "width_nm": round(2.3548 * spread, 1)}
     return facts
-
-
-@dataclass(frozen=True)
-class Restored:
-    """A fuser of the usable bands that gives all bands, NaN in those that were set aside.
-
-    Parameters
-    ----------
-    inner : Fuser
-        Of the usable bands.
-    usable : tuple of int
-        Their places.
-    bands : int
-        Number of all bands.
-    """
-
-    inner: Fuser
-    usable: tuple[int, ...]
-    bands: int
-
-    @property
-    def halo(self) -> int:
-        """Context of the inner fuser."""
-        return self.inner.halo
-
-    def __call__(self, chip: Chip) -> NDArray[np.float32]:
-        """Fuse the usable bands of a chip."""
-        fused = self.inner(replace(chip, ms=chip.ms[list(self.usable)]))
-        out = np.full((self.bands, *fused.shape[1:]), np.nan, dtype=np.float32)
-        out[list(self.usable)] = fused
-        return out
-
-
-def prepare_fuser(
-    pair: PreparedPair,
-    name: str,
-    *,
-    passes: int = 0,
-    workers: int = 1,
-    progress: Callable[[float, float, str], None] | None = None,
-) -> tuple[Fuser, Fuser]:
-    """Fit a method to a pair.
-
-    Parameters
-    ----------
-    pair : PreparedPair
-        The pair.
-    name : str
-        Model.
-    passes : int
-        Back-projections.
-    workers : int
-        Threads.
-    progress : callable, optional
-        Called with (done, total, label).
-
-    Returns
-    -------
-    tuple of Fuser
-        For chips of all bands, and for chips of the usable ones.
-    """
-    model = create_model(name)
-    inner = prepare(model, pair.usable, pair.facts, workers=workers, progress=progress)
-    if passes:
-        from pansharp.adaptation.backproject import BackProjected
-
-        inner = BackProjected(inner, pair.facts.ms_gains, passes, pair.facts.alignment.ratio)
-    if pair.usable is pair.scene or pair.usable.bands == pair.scene.bands:
-        return inner, inner
-    screened = pair.scene.ms_source
-    assert isinstance(screened, ScreenedSource)
-    return Restored(inner, screened.usable, pair.scene.bands), inner
 
 
 def conventions(pair: PreparedPair) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pansharp.adaptation.backproject import BackProjected, consistency
+from pansharp.adaptation.backproject import back_project, backprojection_halo, consistency
 from pansharp.adaptation.guard import BlockScores, Verdict, compare, score_blocks
 from pansharp.adaptation.level import ReducedScene, reduce_window, sample_windows
 from pansharp.adaptation.split import Split
@@ -16,17 +16,26 @@ from pansharp.errors import ModelError
 from pansharp.geometry.grids import Window
 from pansharp.models import create_model
 from pansharp.models.base import prepare_with
-from pansharp.models.hyperspectral.operators import BLOCK
+from pansharp.models.hyperspectral.operators import BLOCK, inner_pixels, psf_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from pansharp.hyperspectral import PreparedPair
     from pansharp.models.base import Fuser, FusionModel, Moments, SceneFacts
 
-__all__ = ["YARDSTICKS", "CubeTrial", "Judged", "judge", "rmse_to_hsi"]
+__all__ = [
+    "YARDSTICKS",
+    "CubeTrial",
+    "Judged",
+    "judge",
+    "note_scores",
+    "rmse_to_hsi",
+    "score_all",
+    "trial_of",
+]
 
 #: Quick methods that every hyperspectral product is compared with.
 YARDSTICKS = ("exp", "glp-hs", "gsa-hs", "loc-hs")
@@ -52,7 +61,9 @@ class CubeTrial:
     def __init__(self, pair: PreparedPair) -> None:
         scene, facts = pair.usable, pair.facts
         windows = sample_windows(scene, _BUDGET)
-        every = [reduce_window(scene, window, facts.ms_gains) for window in windows]
+        # The truth is the HSI: the guide of its level must be as blurred as it is.
+        psf = psf_of(facts)
+        every = [reduce_window(scene, w, facts.ms_gains, guide=psf) for w in windows]
         self.reduced: list[ReducedScene] = [r for r in every if r.valid.mean() > 0.25]
         self.splits = [_blocks(r.valid) for r in self.reduced]
         shapes = {r.scene.shape[1:] for r in self.reduced}
@@ -73,29 +84,55 @@ class CubeTrial:
         """Side of the blocks, HSI pixels."""
         return self.splits[0].size
 
-    def score(self, name: str, passes: int) -> BlockScores:
-        """Fit a method to the degraded pair and score it."""
-        fuser = self._fit(name)
-        if passes:
-            fuser = BackProjected(fuser, self.facts.ms_gains, passes, self.ratio)
-        products = [
-            fuser(read_chip(r.scene, Window(0, 0, *r.scene.shape[1:]), fuser.halo))
+    @property
+    def coarse_pixels(self) -> int:
+        """Pixels of the degraded HSI that hold data."""
+        return sum(
+            r.scene.ms_source.height * r.scene.ms_source.width
+            if r.valid.all()
+            else int(r.valid.sum() / self.ratio**2)
             for r in self.reduced
-        ]
+        )
+
+    def score(
+        self, name: str, passes: int, given: Mapping[str, object] | None = None
+    ) -> BlockScores:
+        """Fit a method, with its own options, to the degraded pair and score it."""
+        return self.score_fuser(self.fit(name, given), passes)
+
+    def score_fuser(self, fuser: Fuser, passes: int) -> BlockScores:
+        """Score what was fitted to the degraded pair, back-projected `passes` times."""
+        gains, inside = self.facts.ms_gains, inner_pixels(self.facts)
+        margin = backprojection_halo(self.ratio, gains, passes)
+        pad = ((0, 0), (margin, margin), (margin, margin))
+        products = []
+        for r in self.reduced:
+            chip = read_chip(r.scene, Window(0, 0, *r.scene.shape[1:]), max(fuser.halo, margin))
+            fused = fuser(chip)
+            if passes:
+                wide = np.pad(fused, pad, mode="edge")
+                fused = back_project(wide, chip, gains, passes, inside)
+            products.append(fused)
 
         def cut(index: int, window: Window) -> NDArray[np.float32]:
             return products[index][:, *window.slices]
 
         return score_blocks(self.reduced, self.splits, cut, self.ratio)
 
-    def _fit(self, name: str) -> Fuser:
+    def fit(self, name: str, given: Mapping[str, object] | None = None) -> Fuser:
+        """Prepare a method on the degraded pair."""
+        return self.fit_model(create_model(name, **(given or {})))
+
+    def fit_model(self, model: FusionModel) -> Fuser:
+        """Prepare a model on the degraded pair."""
+
         def measures(model: FusionModel) -> Iterator[Moments | None]:
             halo = model.measure_halo(self.facts)
             for r in self.reduced:
                 chip = read_chip(r.scene, Window(0, 0, *r.scene.shape[1:]), halo)
                 yield model.measure(chip, self.facts)
 
-        return prepare_with(create_model(name), self.facts, measures)
+        return prepare_with(model, self.facts, measures)
 
 
 def _blocks(valid: NDArray[np.bool_]) -> Split:
@@ -133,7 +170,15 @@ class Judged:
     warnings: list[str] = field(default_factory=list)
 
 
-def judge(pair: PreparedPair, name: str, fuser: Fuser, *, passes: int, seed: int) -> Judged:
+def judge(
+    pair: PreparedPair,
+    name: str,
+    fuser: Fuser,
+    *,
+    passes: int,
+    seed: int,
+    given: Mapping[str, object] | None = None,
+) -> Judged:
     """Score a method at reduced resolution beside the yardsticks, and its consistency at full.
 
     Parameters
@@ -148,6 +193,8 @@ def judge(pair: PreparedPair, name: str, fuser: Fuser, *, passes: int, seed: int
         Back-projections of product and yardsticks.
     seed : int
         Of the bootstrap.
+    given : mapping, optional
+        Options of the method.
 
     Returns
     -------
@@ -155,35 +202,57 @@ def judge(pair: PreparedPair, name: str, fuser: Fuser, *, passes: int, seed: int
         Empty parts, with the reason among the warnings, where the scene does not admit them.
     """
     judged = Judged()
-    _reduced(judged, pair, name, passes, seed)
+    trial = trial_of(pair, judged.warnings)
+    if trial is not None:
+        scores = score_all(trial, YARDSTICKS, passes, judged.warnings)
+        if name not in scores:
+            own = score_all(trial, (name,), passes, judged.warnings, given)
+            scores |= own
+        if name in scores and len(scores) > 1:
+            note_scores(judged, trial, scores, name, seed)
     gap = rmse_to_hsi(pair, fuser)
     if gap is not None:
         judged.full = {"model": {"rmse_to_ms": gap}}
     return judged
 
 
-def _reduced(judged: Judged, pair: PreparedPair, name: str, passes: int, seed: int) -> None:
+def trial_of(pair: PreparedPair, notes: list[str]) -> CubeTrial | None:
+    """The trial of a pair; None, and the reason in `notes`, where the pair is too small."""
     source = pair.usable.ms_source
     if min(source.height, source.width) < max(_LEAST, 2 * pair.usable.ratio):
-        judged.warnings.append(
+        notes.append(
             f"the HSI has {source.height} x {source.width} pixels: too few to degrade it once more "
             "and score the result; there are no reduced-resolution scores"
         )
-        return
+        return None
     trial = CubeTrial(pair)
     if not trial.reduced or not trial.blocks:
-        judged.warnings.append(
-            "the scene has no valid score blocks: there are no reduced-resolution scores"
-        )
-        return
+        notes.append("the scene has no valid score blocks: there are no reduced-resolution scores")
+        return None
+    return trial
+
+
+def score_all(
+    trial: CubeTrial,
+    names: tuple[str, ...],
+    passes: int,
+    notes: list[str],
+    given: Mapping[str, object] | None = None,
+) -> dict[str, BlockScores]:
+    """Scores of several methods; those that cannot be scored are told in `notes`."""
     scores: dict[str, BlockScores] = {}
-    for each in dict.fromkeys((*YARDSTICKS, name)):
+    for each in names:
         try:
-            scores[each] = trial.score(each, 0 if each == "exp" else passes)
+            scores[each] = trial.score(each, 0 if each == "exp" else passes, given)
         except ModelError as problem:
-            judged.warnings.append(f"'{each}' cannot be scored at reduced resolution: {problem}")
-    if name not in scores or len(scores) < 2:
-        return
+            notes.append(f"'{each}' cannot be scored at reduced resolution: {problem}")
+    return scores
+
+
+def note_scores(
+    judged: Judged, trial: CubeTrial, scores: dict[str, BlockScores], name: str, seed: int
+) -> None:
+    """Compare one of several scored products with the best other; fill the card's part."""
     best = min((n for n in scores if n != name), key=lambda n: scores[n].ergas)
     verdict = compare(scores[name], scores[best], seed)
     judged.verdict = verdict
@@ -197,7 +266,8 @@ def _reduced(judged: Judged, pair: PreparedPair, name: str, passes: int, seed: i
         "win_rate": round(verdict.wins, 4),
         "blocks": verdict.blocks,
         "block_size": trial.block_size,
-        "candidates": {n: scores[n].as_dict() for n in YARDSTICKS if n in scores},
+        "coarse_pixels": trial.coarse_pixels,
+        "candidates": {n: s.as_dict() for n, s in scores.items() if n != name or n in YARDSTICKS},
     }
     if best == "exp" and name != "exp":
         judged.warnings.append(

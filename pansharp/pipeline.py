@@ -401,6 +401,8 @@ def fuse_arrays(
         )
     profile = get_sensor(sensor) if sensor else None
     if hyperspectral:
+        from pansharp.outcome.cube_fusers import complete
+
         if mode == "reference":
             raise OptionError(f"'{model}' has no reference mode; leave mode at default")
         scene = Scene.from_arrays(plane, cube, alignment=Alignment.toolbox(ratio))
@@ -408,6 +410,8 @@ def fuse_arrays(
             scene.alignment, (ASSUMED_MS_GAIN,) * len(cube), 0.15, shape=scene.shape[1:]
         )
         fuser = prepare(create_model(model, **options), scene, facts, workers=1)
+        # What a method that was fitted to the scene needs to be whole.
+        fuser = complete(facts, fuser, getattr(fuser, "passes", 0))
         return fuse_array(scene, fuser)[0].astype(dtype)
     method = create_model(model, mode=mode, **options)
     if mode == "reference":

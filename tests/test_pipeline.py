@@ -115,7 +115,7 @@ def _predicted(outcome: Outcome, chosen: FuseOptions, workers: int = 1) -> np.nd
     anchor = prepare(create_model("mtf-glp-fs"), scene, outcome.facts)
     fuser = anchored("rescnn", outcome.adapted, anchor, scene.ratio, "cpu", "float32")
     spec = get_network("rescnn")
-    tile, overlap, kind = lattice(spec, chosen, outcome)
+    tile, overlap, kind = lattice(spec, chosen, outcome.warn)
     out = np.empty(scene.shape, np.float32)
     pieces = blend_tiles(
         scene,
@@ -338,7 +338,7 @@ def test_models_that_cannot_take_the_scene_are_refused() -> None:
 
 def test_a_guide_of_several_bands_is_refused_not_cut() -> None:
     guided = Scene.from_arrays(np.ones((3, 64, 64)), np.ones((4, 16, 16)), ratio=4)
-    for model in ("mtf-glp-fs", "rescnn", "auto"):
+    for model in ("mtf-glp-fs", "ssft-tilefft"):
         with pytest.raises(ModelError, match=r"takes one panchromatic band, the guide .* has 3"):
             decide(guided, options(model=model), folder=None)
 

@@ -32,6 +32,7 @@ def back_project(
     chip: Chip,
     gains: tuple[float, ...],
     passes: int,
+    inside: tuple[int, int, int, int] | None = None,
 ) -> NDArray[np.float32]:
     """Add the interpolated residual ``M - D y`` to the product, `passes` times.
 
@@ -48,6 +49,10 @@ def back_project(
         MTF gain of each band.
     passes : int
         0, 1 or 2.
+    inside : tuple of int, optional
+        First row, row end, first column, column end of the MS pixels of the scene. The residual is
+        replicated beyond them; without, MS and product are replicated each by itself, and their
+        difference there is no measurement.
 
     Returns
     -------
@@ -75,12 +80,18 @@ def back_project(
     if mask is not None:
         # Filled pixels hold no measurement: they must not pull on their neighbours.
         residual[:, ~mask] = 0.0
+    if inside is not None:
+        row, row_end, col, col_end = inside
+        rows = np.clip(np.arange(reach.row, reach.row_end), row, row_end - 1) - reach.row
+        cols = np.clip(np.arange(reach.col, reach.col_end), col, col_end - 1) - reach.col
+        rows, cols = np.clip(rows, 0, reach.height - 1), np.clip(cols, 0, reach.width - 1)
+        residual = np.ascontiguousarray(residual[:, rows[:, None], cols])
     if passes == 2:
         raised = chip.up_from(residual, (reach.row, reach.col), grow)
         origin = (chip.window.row - grow, chip.window.col - grow)
         again = blur_to_ms(raised, origin, inner, alignment, gains)
-        rows, cols = inner.relative_to(reach).slices
-        residual = 2.0 * residual[:, rows, cols] - again
+        here = (slice(None), *inner.relative_to(reach).slices)
+        residual = 2.0 * residual[here] - again
     cut = slice(margin, -margin)
     result = chip.up_from(residual, (inner.row, inner.col))
     result += fused[:, cut, cut]
@@ -101,12 +112,15 @@ class BackProjected:
         1 or 2.
     ratio : float
         MS pixel over PAN pixel.
+    inside : tuple of int, optional
+        MS pixels of the scene, as in :func:`back_project`.
     """
 
     inner: Fuser
     gains: tuple[float, ...]
     passes: int
     ratio: float
+    inside: tuple[int, int, int, int] | None = None
 
     @property
     def halo(self) -> int:
@@ -116,7 +130,8 @@ class BackProjected:
     def __call__(self, chip: Chip) -> NDArray[np.float32]:
         """Fuse a larger window, then correct it."""
         margin = backprojection_halo(self.ratio, self.gains, self.passes)
-        return back_project(self.inner(chip.grown(margin)), chip, self.gains, self.passes)
+        fused = self.inner(chip.grown(margin))
+        return back_project(fused, chip, self.gains, self.passes, self.inside)
 
 
 def consistency(

@@ -21,6 +21,8 @@ from pansharp.scene import Scene
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pansharp.geometry.kernels import Kernel
+
 __all__ = ["ReducedScene", "blur_to_ms", "pan_window", "reduce_window", "sample_windows"]
 
 #: Borders of a reduced scene that are neither trained on nor scored, MS pixels.
@@ -82,7 +84,9 @@ def blur_to_ms(
     return out
 
 
-def reduce_window(scene: Scene, window: Window, gains: tuple[float, ...]) -> ReducedScene:
+def reduce_window(
+    scene: Scene, window: Window, gains: tuple[float, ...], *, guide: Kernel | None = None
+) -> ReducedScene:
     """Degrade one MS window of a scene by its own ratio.
 
     Parameters
@@ -93,15 +97,20 @@ def reduce_window(scene: Scene, window: Window, gains: tuple[float, ...]) -> Red
         MS pixels.
     gains : tuple of float
         MTF gains of the bands.
+    guide : Kernel, optional
+        What shrinks the PAN to the MS grid, its distances in PAN pixels; default the antialiased
+        cubic.
 
     Returns
     -------
     ReducedScene
     """
-    chip = read_chip(scene, pan_window(scene, window), math.ceil(2 * scene.ratio) + 4)
+    shrink = Cubic(scene.ratio) if guide is None else guide
+    halo = math.ceil(max(2 * scene.ratio, shrink.radius)) + 4
+    chip = read_chip(scene, pan_window(scene, window), halo)
     window = window.intersect(chip.own_ms())
     reference = np.ascontiguousarray(chip.ms_pixels(window))
-    pan = chip.down(Cubic(scene.ratio), window)
+    pan = chip.down(shrink, window)
     valid = _valid(chip, window)
     alignment = Alignment(_coarse(scene.alignment.y), _coarse(scene.alignment.x))
     rows = _count(alignment.y, window.height)

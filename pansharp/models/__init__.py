@@ -49,11 +49,12 @@ _MODULES = {
     _HYPERSPECTRAL + "sylvester": ("fuse-sylvester",),
     _HYPERSPECTRAL + "cnmf": ("cnmf",),
     _HYPERSPECTRAL + "hysure": ("hysure",),
+    _HYPERSPECTRAL + "rfridge": ("rfridge",),
 }
 _BUILTIN = {name: module for module, names in _MODULES.items() for name in names}
 #: Names that are no method of their own.
 _SPECIAL = {
-    "auto": "fits the plain residual network to the scene and takes whatever wins on unseen blocks",
+    "auto": "fits rescnn (cubes: rfridge) to the scene, takes whatever wins on unseen blocks",
     "gdal-brovey": "GDAL's weighted Brovey through a pansharpened VRT",
 }
 
@@ -204,7 +205,9 @@ def get_spec(name: str) -> ModelSpec:
 
 def _special_spec(name: str) -> ModelSpec:
     kind = "external" if name == "gdal-brovey" else "network"
-    return ModelSpec(name, kind, "GDAL" if kind == "external" else "", _SPECIAL[name])
+    tasks = ("pan",) if kind == "external" else ("pan", "hsi")
+    reference = "GDAL" if kind == "external" else ""
+    return ModelSpec(name, kind, reference, _SPECIAL[name], tasks=tasks)
 
 
 def build_network(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "check_model", "decide"]
 
+#: An image with more bands is a cube.
+_MANY_BANDS = 16
+
 
 def check_model(scene: Scene, name: str) -> None:
     """Refuse a model that cannot take this scene.
@@ -92,6 +95,10 @@ def decide(
     check_model(scene, name)
     if name == "gdal-brovey":
         return _external(scene, options)
+    if _learns_cube(scene, name):
+        from pansharp.outcome.learned import fuse_learned
+
+        return fuse_learned(scene, options, folder, progress)
     if name == "auto" or is_network(name):
         from pansharp.outcome.network import fuse_network
 
@@ -103,6 +110,19 @@ def decide(
     from pansharp.outcome.classical import fuse_classical
 
     return fuse_classical(scene, options, progress)
+
+
+def _learns_cube(scene: Scene, name: str) -> bool:
+    """Whether a model is fitted to this scene as to a cube.
+
+    `rfridge` always is; networks and `auto` are where the guide has several bands, or the image to
+    sharpen more than any multispectral sensor.
+    """
+    if name == "rfridge":
+        return True
+    if name != "auto" and not (is_network(name) and "hsi" in get_spec(name).tasks):
+        return False
+    return scene.pan_source.bands > 1 or scene.bands > _MANY_BANDS
 
 
 def _external(scene: Scene, options: FuseOptions) -> Outcome:

@@ -72,6 +72,8 @@ class Outcome:
     #: Parts of the card of a hyperspectral product.
     reduced: dict[str, object] = field(default_factory=dict)
     conventions: dict[str, object] = field(default_factory=dict)
+    #: What the card says of a model that was fitted to a cube.
+    model_facts: dict[str, object] = field(default_factory=dict)
 
     def warn(self, text: str, kind: type[PansharpWarning] = PansharpWarning) -> None:
         """Keep a warning for the card and tell it."""

@@ -137,7 +137,7 @@ def _predict(
     anchor = prepare(create_model("mtf-glp-fs"), scene, facts, workers=workers)
     fuser = anchored(name, outcome.adapted, anchor, scene.ratio, device, options.precision)
     spec = get_network(name)
-    tile, overlap, kind = lattice(spec, options, outcome)
+    tile, overlap, kind = lattice(spec, options, outcome.warn)
     outcome.spool = Spool(scene.shape, folder)
     side_by_side = device == "cpu" and not spec.threads_inside
     use_threads(1 if side_by_side else workers)
@@ -157,7 +157,9 @@ def _predict(
     outcome.fuser = FromSource(outcome.spool)
 
 
-def lattice(spec: object, options: FuseOptions, outcome: Outcome) -> tuple[int, int, str]:
+def lattice(
+    spec: object, options: FuseOptions, warn: Callable[[str], None]
+) -> tuple[int, int, str]:
     """Tile, overlap and blend of a network's prediction, PAN pixels."""
     from pansharp.models.networks import NetworkSpec
 
@@ -169,7 +171,7 @@ def lattice(spec: object, options: FuseOptions, outcome: Outcome) -> tuple[int, 
         overlap = (options.overlap or 0) // step * step
         return tile, min(overlap, tile // 2 // step * step), options.blend or "crop"
     if options.tile or options.overlap or options.blend:
-        outcome.warn(
+        warn(
             f"the tile of '{spec.name}' is part of the model (its outputs reach beyond any tile): "
             "--tile, --overlap and --blend are ignored"
         )

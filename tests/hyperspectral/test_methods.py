@@ -34,6 +34,7 @@ METHODS = {
     "fuse-sylvester": (0.30, 0.01),
     "cnmf": (0.40, 1e-3),
     "hysure": (0.35, 0.02),
+    "rfridge": (0.40, 1e-4),
 }
 
 

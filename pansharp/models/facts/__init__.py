@@ -40,6 +40,8 @@ class AdaptationRecipe:
     budget : int
         MS pixels of a scene that the network is trained and judged on. The heavier the network,
         the fewer: its predictions there are a good part of the cost.
+    cube_steps : int
+        Optimiser steps on a hyperspectral scene, fitted through the blur.
     """
 
     steps: int
@@ -49,6 +51,7 @@ class AdaptationRecipe:
     peak_lr: float = 2e-3
     clip: float | None = None
     budget: int = 110_000
+    cube_steps: int = 400
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ SPECS = (
         practical_halo=6,
         tile=512,
         adaptation=AdaptationRecipe(steps=300, patch=32, batch=8, budget=400_000),
+        tasks=("pan", "hsi"),
     ),
     NetworkSpec(
         name="rescnn-tiny",
@@ -43,6 +44,7 @@ SPECS = (
         practical_halo=6,
         tile=512,
         adaptation=AdaptationRecipe(steps=300, patch=32, batch=8, budget=400_000),
+        tasks=("pan", "hsi"),
         arch=MappingProxyType({"width": 16}),
     ),
 )

@@ -65,6 +65,7 @@ SPECS = (
         practical_halo=32,
         tile=256,
         threads_inside=True,
+        tasks=("pan", "hsi"),
         adaptation=AdaptationRecipe(steps=250, patch=48, batch=2, steps_unselected=120, clip=1.0),
     ),
     NetworkSpec(
@@ -79,6 +80,7 @@ SPECS = (
         practical_halo=56,
         tile=256,
         adaptation=AdaptationRecipe(steps=400, patch=32, batch=4, clip=1.0, budget=210_000),
+        tasks=("pan", "hsi"),
         arch=MappingProxyType({"width": 16, "stages": 2, "fft_window": 16}),
     ),
     NetworkSpec(

@@ -105,23 +105,40 @@ class LocalFuser:
     def __call__(self, chip: Chip) -> NDArray[np.float32]:
         """Fuse one chip."""
         fused = chip.up()
+        if (self.spread > 0).any():
+            detail = chip.guide() - low_guide(chip, self.psf, self.inside)
+            add_detail(fused, self.space.weights, self.coded(chip, detail))
+        return fused
+
+    def coded(self, chip: Chip, detail: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the detail adds to the components of the spectra.
+
+        Parameters
+        ----------
+        chip : Chip
+            The chip.
+        detail : ndarray, shape (guide, y, x), float32
+            ``M - U D M`` of its window, counts.
+
+        Returns
+        -------
+        ndarray, shape (component, y, x), float32
+        """
         use = np.flatnonzero(self.spread > 0)
-        if not use.size:
-            return fused
-        detail = (chip.guide() - low_guide(chip, self.psf, self.inside))[use]
-        detail /= self.spread[use, None, None].astype(np.float32)
+        size, guides = self.space.size, len(use)
+        if not guides:
+            return np.zeros((size, *chip.window.shape), dtype=np.float32)
+        scaled = detail[use] / self.spread[use, None, None].astype(np.float32)
         reach = chip.up_window()
         weights = self._weights(chip, reach, use)
-        size, guides = self.space.size, len(use)
         wide = chip.up_from(
             weights.reshape(guides * size, *reach.shape).astype(np.float32),
             (reach.row, reach.col),
         ).reshape(guides, size, *chip.window.shape)
-        coded = detail[0] * wide[0]
-        for plane, weight in zip(detail[1:], wide[1:], strict=True):
+        coded: NDArray[np.float32] = scaled[0] * wide[0]
+        for plane, weight in zip(scaled[1:], wide[1:], strict=True):
             coded += plane * weight
-        add_detail(fused, self.space.weights, coded)
-        return fused
+        return coded
 
     def _weights(self, chip: Chip, reach: Window, use: NDArray[np.intp]) -> NDArray[np.float64]:
         """Regression weights at the HSI pixels of `reach`: (guide, component, y, x)."""

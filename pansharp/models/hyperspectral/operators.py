@@ -29,8 +29,10 @@ __all__ = [
     "inner_pixels",
     "low_guide",
     "own_mask",
+    "part_of",
     "psf_of",
     "pyramid_halo",
+    "replicated",
     "sigma_of_gain",
 ]
 
@@ -189,17 +191,62 @@ def blocks(chip: Chip, halo: int) -> Iterator[Chip]:
         Windows of at most 256 x 256 guide pixels; together they are the window.
     """
     window = chip.window
-    top, left = window.row - chip.halo, window.col - chip.halo
     for row, row_end in _cuts(window.row, window.row_end):
         for col, col_end in _cuts(window.col, window.col_end):
-            part = Window(row, col, row_end - row, col_end - col)
-            outer = part.expand(halo)
-            rows = slice(outer.row - top, outer.row_end - top)
-            cols = slice(outer.col - left, outer.col_end - left)
-            valid = None
-            if chip.valid is not None:
-                valid = chip.valid[part.relative_to(window).slices]
-            yield replace(chip, pan=chip.pan[:, rows, cols], window=part, halo=halo, valid=valid)
+            yield part_of(chip, Window(row, col, row_end - row, col_end - col), halo)
+
+
+def part_of(chip: Chip, window: Window, halo: int) -> Chip:
+    """The same pixels as a chip of a smaller window.
+
+    Parameters
+    ----------
+    chip : Chip
+        The chip.
+    window : Window
+        Guide pixels inside its window.
+    halo : int
+        Context to keep, at most that of the chip.
+
+    Returns
+    -------
+    Chip
+    """
+    outer = window.expand(halo)
+    top, left = chip.window.row - chip.halo, chip.window.col - chip.halo
+    rows = slice(outer.row - top, outer.row_end - top)
+    cols = slice(outer.col - left, outer.col_end - left)
+    valid = None
+    if chip.valid is not None:
+        valid = chip.valid[window.relative_to(chip.window).slices]
+    return replace(chip, pan=chip.pan[:, rows, cols], window=window, halo=halo, valid=valid)
+
+
+def replicated(
+    planes: NDArray[np.float32], window: Window, shape: tuple[int, int] | None
+) -> NDArray[np.float32]:
+    """Planes whose pixels beyond the scene hold what its border holds.
+
+    Parameters
+    ----------
+    planes : ndarray, shape (plane, y, x), float32
+        Of `window`.
+    window : Window
+        Guide pixels; may reach beyond the scene.
+    shape : tuple of int or None
+        Rows and columns of the scene; None: nothing is changed.
+
+    Returns
+    -------
+    ndarray, shape (plane, y, x), float32
+        `planes` itself where the window lies inside.
+    """
+    if shape is None or window.intersect(Window(0, 0, *shape)) == window:
+        return planes
+    rows = np.clip(np.arange(window.row, window.row_end), 0, shape[0] - 1) - window.row
+    cols = np.clip(np.arange(window.col, window.col_end), 0, shape[1] - 1) - window.col
+    rows, cols = np.clip(rows, 0, window.height - 1), np.clip(cols, 0, window.width - 1)
+    return np.ascontiguousarray(planes[:, rows[:, None], cols])
 
 
 def _cuts(start: int, stop: int) -> Iterator[tuple[int, int]]:

@@ -196,6 +196,36 @@ class PairStatistics:
             weights[:, use] = (solved * inverse[:, None]).T
         return weights
 
+    def snr(self) -> float | None:
+        """Signal-to-noise ratio of the HSI in decibel, median of the bands.
+
+        What a band's four neighbours in the list of bands do not explain is taken for noise, less
+        the noise that the neighbours themselves bring in. On simulated noise of 30 to 40 dB it is
+        right within 0.5 dB (docs/hyperspectral.md).
+
+        Returns
+        -------
+        float or None
+            None with fewer than 5 bands or 12 pixels.
+        """
+        if self.bands < 5 or self.count < 12:
+            return None
+        found = []
+        for band in range(self.bands):
+            near = [j for j in range(band - 2, band + 3) if j != band and 0 <= j < self.bands]
+            own = self.cov[np.ix_(near, near)]
+            cross, total = self.cov[near, band], self.cov[band, band]
+            damped = own + 1e-9 * max(np.trace(own), 1e-300) * np.eye(len(near))
+            weights = np.linalg.solve(damped, cross)
+            left = total - 2.0 * weights @ cross + weights @ own @ weights
+            lost = self.count / (self.count - len(near) - 1)
+            noise = max(float(left * lost / (1.0 + weights @ weights)), 0.0)
+            power = self.means[band] ** 2 + total
+            # Bands without content say nothing; cleaner than rounding is clean.
+            if power > 0:
+                found.append(10.0 * np.log10(power / max(noise, 1e-10 * power)))
+        return float(np.median(found)) if found else None
+
     def explained(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Share of each HSI band's variance that ``weights @ guide`` explains, (band,)."""
         cross = self.cov[: self.bands, self.bands :]
