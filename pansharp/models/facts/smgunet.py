@@ -22,6 +22,8 @@ _NOTE = (
     "score is claimed"
 )
 
+_RECIPE = AdaptationRecipe(steps=400, patch=32, batch=4, peak_lr=4e-3, clip=1.0, budget=210_000)
+
 
 def _reach(arch: Mapping[str, object]) -> int | None:
     """Pixels that the edge of an aligned tile spoils; the ratio and the widths do not matter.
@@ -49,7 +51,7 @@ SPECS = (
         local=True,
         practical_halo=20,
         tile=256,
-        adaptation=AdaptationRecipe(steps=400, patch=32, batch=4, clip=1.0, budget=210_000),
+        adaptation=_RECIPE,
         tasks=("pan", "hsi"),
         importer="pansharp.models.smgunet_official:import_official",
     ),
@@ -64,7 +66,7 @@ SPECS = (
         local=True,
         practical_halo=20,
         tile=256,
-        adaptation=AdaptationRecipe(steps=400, patch=32, batch=4, clip=1.0, budget=210_000),
+        adaptation=_RECIPE,
         arch=MappingProxyType({"width": 16, "dense_depth": 3}),
         tasks=("pan", "hsi"),
     ),
