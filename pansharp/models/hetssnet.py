@@ -28,6 +28,7 @@ from pansharp.models.hetssnet_branches import (
     LocalBranch,
     Nodes,
     Surroundings,
+    contrastive_loss,
     find_codes,
 )
 from pansharp.models.hetssnet_graph import Blocks, Whole
@@ -341,48 +342,6 @@ class HetSSNet(ResidualNetwork):
         nodes = torch.cat([self.ms_encoder(part, code) for part, code in pairs])
         by_image = nodes.view(n, bands, *nodes.shape[1:])
         return by_image.permute(0, 2, 3, 1, 4).contiguous()
-
-
-def contrastive_loss(
-    local: Tensor,
-    of_tile: Tensor,
-    *,
-    temperature: float = 0.2,
-    samples: int = 512,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """``-mean_i log softmax_j(cos(l_i, g_j) / t)`` at j = i: each node finds itself in the other.
-
-    Parameters
-    ----------
-    local, of_tile : Tensor, shape (N, n, d)
-        The two views of the same nodes.
-    temperature : float
-        t; the paper does not give it.
-    samples : int
-        Nodes drawn at random, the same for all images of the batch; the paper sums over all,
-        whose cost is the square of their number.
-    generator : torch.Generator, optional
-        Of the draw.
-
-    Returns
-    -------
-    Tensor, shape ()
-        At least 0; ``log(nodes drawn)`` for views that know nothing of each other.
-
-    Notes
-    -----
-    The global view lives in at most seven directions mixed by seven weights, so it cannot tell
-    all nodes apart and the term does not reach zero.
-    """
-    if local.shape[1] > samples:
-        drawn = torch.randperm(local.shape[1], generator=generator)[:samples].to(local.device)
-        local, of_tile = local[:, drawn], of_tile[:, drawn]
-    with torch.autocast(local.device.type, enabled=False):
-        first, second = F.normalize(local.float(), dim=-1), F.normalize(of_tile.float(), dim=-1)
-        scores = first @ second.transpose(1, 2) / temperature
-    itself = torch.arange(scores.shape[1], device=scores.device).expand(scores.shape[:2])
-    return F.cross_entropy(scores.flatten(0, 1), itself.flatten())
 
 
 def _check(
