@@ -20,6 +20,7 @@ from pansharp.models.base import SceneFacts
 from pansharp.options import FuseOptions
 from pansharp.outcome import Outcome, decide
 from pansharp.scene import IDENTITY
+from pansharp.source import ScreenedSource
 from pansharp.writers import RasterProfile, open_writer, quantize, register_stream
 
 if TYPE_CHECKING:
@@ -205,9 +206,11 @@ def source_statistics(scene: Scene) -> tuple[dict[str, str], ...]:
     Returns
     -------
     tuple of dict
-        One a band, marked approximate (a sample of the coarser image); empty without data.
+        One a band, marked approximate (a sample of the coarser image); empty without data, and
+        for bands that are set aside.
     """
     source = scene.ms_source
+    aside = source.unusable if isinstance(source, ScreenedSource) else ()
     seen = count = 0
     sums = np.zeros((2, source.bands))
     low, high = np.full(source.bands, np.inf), np.full(source.bands, -np.inf)
@@ -233,7 +236,9 @@ def source_statistics(scene: Scene) -> tuple[dict[str, str], ...]:
     spread = np.sqrt(np.maximum(sums[1] / count - mean**2, 0.0))
     share = 100.0 * count / seen
     return tuple(
-        {
+        {}
+        if band in aside
+        else {
             "STATISTICS_APPROXIMATE": "YES",
             "STATISTICS_MINIMUM": f"{low[band]:.10g}",
             "STATISTICS_MAXIMUM": f"{high[band]:.10g}",

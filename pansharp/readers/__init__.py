@@ -15,6 +15,7 @@ from pansharp.errors import (
 )
 from pansharp.geometry.grids import Window
 from pansharp.readers._base import Reader, readers
+from pansharp.readers._envi import data_of_header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,12 +101,15 @@ def open_scene(
         raise OptionError("pan and msi both name the high-resolution image; give one of them")
     if ms is not None and hsi is not None:
         raise OptionError("ms and hsi both name the low-resolution image; give one of them")
-    high, low = pan if msi is None else msi, _paths(ms if hsi is None else hsi)
+    path = None if path is None else data_of_header(os.fspath(path))
+    guide = pan if msi is None else msi
+    high = None if guide is None else data_of_header(os.fspath(guide))
+    low = _paths(ms if hsi is None else hsi)
     if high is not None and low:
         if path is not None:
             raise OptionError(f"'{path}' is a third image; give two of path, pan and ms")
     elif path is not None and high is not None:
-        low = (os.fspath(path),)
+        low = (path,)
     elif path is not None and low:
         high = path
     if high is not None and low:
@@ -114,7 +118,7 @@ def open_scene(
         from pansharp.readers.pair import open_pair
 
         scene = open_pair(
-            os.fspath(high),
+            high,
             low,
             guide=msi is not None,
             cube=hsi is not None,
@@ -128,8 +132,7 @@ def open_scene(
         given = path if path is not None else (high if high is not None else (low or (None,))[0])
         if given is None:
             raise OptionError("no image given; name a file or folder, or pan and ms")
-        name = os.fspath(given)
-        scene = _reader_of(name, reader).open(name, sensor=sensor, nodata=nodata, ratio=ratio)
+        scene = _reader_of(given, reader).open(given, sensor=sensor, nodata=nodata, ratio=ratio)
     if bands is not None:
         scene = scene.select_bands(bands)
     if bbox is not None:
@@ -143,8 +146,8 @@ def _paths(given: Paths | None) -> tuple[str, ...]:
     if given is None:
         return ()
     if isinstance(given, str | os.PathLike):
-        return (os.fspath(given),)
-    paths = tuple(os.fspath(path) for path in given)
+        return (data_of_header(os.fspath(given)),)
+    paths = tuple(data_of_header(os.fspath(path)) for path in given)
     if not paths:
         raise BandMismatchError("no MS files given; name at least one")
     return paths
