@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from pansharp.errors import ModelError, OptionError
 from pansharp.models.layers.fusion import ResidualNetwork, upsample_bicubic, zero_init
 from pansharp.models.layers.recursion import RecursiveBlock
-from pansharp.models.layers.spectral import reflect_pad
+from pansharp.models.layers.spectral import reflect_to_multiple
 from pansharp.models.layers.uncertainty import ElementWeight, HardGate, SampleWeight
 
 __all__ = ["BUGPan"]
@@ -271,10 +271,7 @@ class BUGPan(ResidualNetwork):
 
     def _corrections(self, guide: Tensor, up: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Corrections of all scales and what they are added to, padded to whole windows."""
-        down, right = -up.shape[-2] % self.multiple_of, -up.shape[-1] % self.multiple_of
-        if down or right:
-            guide = reflect_pad(guide, 0, down, 0, right)
-            up = reflect_pad(up, 0, down, 0, right)
+        guide, up = reflect_to_multiple(self.multiple_of, guide, up)
         bases = [up if k == 1 else F.avg_pool2d(up, k) for k in self._factors]
         return self._scales(guide, bases[0], bases), bases
 

@@ -33,7 +33,7 @@ from pansharp.models.hetssnet_branches import (
 )
 from pansharp.models.hetssnet_graph import Blocks, Whole
 from pansharp.models.layers.fusion import ResidualNetwork, zero_init
-from pansharp.models.layers.spectral import reflect_pad
+from pansharp.models.layers.spectral import reflect_pad, reflect_to_multiple
 
 __all__ = ["Decoder", "Encoder", "HetSSNet", "contrastive_loss"]
 
@@ -259,10 +259,7 @@ class HetSSNet(ResidualNetwork):
         cropped again.
         """
         height, width = up.shape[-2], up.shape[-1]
-        down, right = -height % self.multiple_of, -width % self.multiple_of
-        if down or right:
-            guide = reflect_pad(guide, 0, down, 0, right)
-            up = reflect_pad(up, 0, down, 0, right)
+        guide, up = reflect_to_multiple(self.multiple_of, guide, up)
         nodes, of_tile = self.views(guide, up)
         if of_tile is not None:
             nodes = (nodes[0] + of_tile[0]) / 2, (nodes[1] + of_tile[1]) / 2

@@ -32,7 +32,7 @@ from torch.utils.checkpoint import checkpoint
 from pansharp.errors import ModelError, OptionError
 from pansharp.models.hyfusion_erfb import ERFB, MLP_RATIOS, SLOPE, initialise
 from pansharp.models.layers.fusion import ResidualNetwork, zero_init
-from pansharp.models.layers.spectral import reflect_pad
+from pansharp.models.layers.spectral import reflect_to_multiple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,10 +180,7 @@ class HyFusion(ResidualNetwork):
         cropped again. With ``global_residual=False`` it is the product minus `up`.
         """
         height, width = up.shape[-2], up.shape[-1]
-        down, right = -height % self.multiple_of, -width % self.multiple_of
-        x = reflect_pad(up, 0, down, 0, right) if down or right else up
-        if down or right:
-            guide = reflect_pad(guide, 0, down, 0, right)
+        guide, x = reflect_to_multiple(self.multiple_of, guide, up)
         out = self._fuse(guide, x, F.avg_pool2d(x, self.factor))[..., :height, :width]
         return out if self.global_residual else out - up
 
@@ -208,10 +205,8 @@ class HyFusion(ResidualNetwork):
                 f"{low.shape[-2]}x{low.shape[-1]}: without the global residual the guide must be "
                 f"exactly {self.factor} times as large; crop it, or build with factor= that ratio"
             )
-        down, right = -height % self.multiple_of, -width % self.multiple_of
-        if down or right:
-            guide = reflect_pad(guide, 0, down, 0, right)
-            low = reflect_pad(low, 0, down // self.factor, 0, right // self.factor)
+        (guide,) = reflect_to_multiple(self.multiple_of, guide)
+        (low,) = reflect_to_multiple(self.multiple_of // self.factor, low)
         up = F.interpolate(low, size=guide.shape[-2:], mode="bilinear", align_corners=False)
         return self._fuse(guide, up, low)[..., :height, :width]
 

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from pansharp.errors import ModelError, OptionError
 from pansharp.models.layers.fusion import ResidualNetwork, zero_init
-from pansharp.models.layers.spectral import reflect_pad
+from pansharp.models.layers.spectral import reflect_to_multiple
 
 __all__ = [
     "DenseBlock",
@@ -391,10 +391,7 @@ class SMGUNet(ResidualNetwork):
                 "low-resolution cube; call forward(guide, low), or build it without faithful"
             )
         height, width = up.shape[-2], up.shape[-1]
-        down, right = -height % self.multiple_of, -width % self.multiple_of
-        if down or right:
-            guide = reflect_pad(guide, 0, down, 0, right)
-            up = reflect_pad(up, 0, down, 0, right)
+        guide, up = reflect_to_multiple(self.multiple_of, guide, up)
         guide, up = _channels_last(guide), _channels_last(up)
         fused = self._unfold(guide, F.avg_pool2d(up, self.factor), up)
         out: Tensor = self.tail(fused)

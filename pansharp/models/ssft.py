@@ -30,7 +30,7 @@ from pansharp.models.layers.spectral import (
     TileFourier,
     WindowedFourier,
     modulus,
-    reflect_pad,
+    reflect_to_multiple,
     scale,
 )
 
@@ -339,10 +339,7 @@ class SSFT(ResidualNetwork):
         cropped again.
         """
         height, width = up.shape[-2], up.shape[-1]
-        down, right = -height % self.multiple_of, -width % self.multiple_of
-        if down or right:
-            guide = reflect_pad(guide, 0, down, 0, right)
-            up = reflect_pad(up, 0, down, 0, right)
+        guide, up = reflect_to_multiple(self.multiple_of, guide, up)
         p, m = self.pan_stem(guide), self.ms_stem(up)
         spectra = tuple(self.fourier.spectra(p))
         recompute = torch.is_grad_enabled() and max(m.shape[-2:]) > CHECKPOINT_ABOVE

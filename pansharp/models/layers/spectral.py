@@ -23,6 +23,7 @@ __all__ = [
     "WindowedFourier",
     "modulus",
     "reflect_pad",
+    "reflect_to_multiple",
     "scale",
 ]
 
@@ -47,6 +48,28 @@ def reflect_pad(x: Tensor, top: int, bottom: int, left: int, right: int) -> Tens
 
     rows = mirrored(height, top, bottom)
     return x.index_select(-2, rows).index_select(-1, mirrored(width, left, right))
+
+
+def reflect_to_multiple(multiple: int, *images: Tensor) -> tuple[Tensor, ...]:
+    """Mirror images of one size below and to the right until their sides are multiples.
+
+    Parameters
+    ----------
+    multiple : int
+        Of which rows and columns shall be whole multiples.
+    *images : Tensor, shape (..., H, W)
+        Any values.
+
+    Returns
+    -------
+    tuple of Tensor
+        Images that fit already are returned as they are.
+    """
+    height, width = images[0].shape[-2], images[0].shape[-1]
+    down, right = -height % multiple, -width % multiple
+    if not (down or right):
+        return images
+    return tuple(reflect_pad(x, 0, down, 0, right) for x in images)
 
 
 def modulus(z: Tensor) -> Tensor:
