@@ -246,8 +246,8 @@ class CYformer(ResidualNetwork):
         return self._body(guide, up)
 
     def _body(self, guide: Tensor, up: Tensor) -> Tensor:
-        hsi, msi = self.stem_hsi(up), self.stem_msi(guide)
-        x, p, q = self.mix(torch.cat((hsi, msi), 1)), self.guide_msi(msi), self.guide_hsi(hsi)
+        q, p = self.stem_hsi(up), self.stem_msi(guide)
+        x, p, q = self.mix(torch.cat((q, p), 1)), self.guide_msi(p), self.guide_hsi(q)
         x, p, q = (z.permute(0, 2, 3, 1).contiguous() for z in (x, p, q))
         for stage in self.stages:
             x = stage(x, p, q)

@@ -124,7 +124,9 @@ class WindowAttention(nn.Module):
             if outside is not None:
                 by_window += outside[part]
             done.append(attend(scores.softmax(-1), v, self.out))
-        y = self.windows.join(torch.cat(done), across.shape).permute(0, 2, 3, 1)
+        tokens = torch.cat(done)
+        done.clear()
+        y = self.windows.join(tokens, across.shape).permute(0, 2, 3, 1)
         return torch.roll(y, (self.roll, self.roll), (1, 2)) if self.roll else y
 
     def _heads(self, tokens: Tensor) -> list[Tensor]:
