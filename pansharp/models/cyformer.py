@@ -38,7 +38,7 @@ from pansharp.errors import ModelError, OptionError
 from pansharp.models.cyformer_blocks import Block, Gate, Stage, WindowAttention, conv3, on_maps
 from pansharp.models.layers.fusion import ResidualNetwork, zero_init
 from pansharp.models.layers.lattice import BlockLattice, WholeTile
-from pansharp.models.layers.spectral import reflect_pad
+from pansharp.models.layers.spectral import reflect_to_multiple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -209,12 +209,8 @@ class CYformer(ResidualNetwork):
         cropped again. Of the authors' network, which makes the whole product, `up` is subtracted.
         """
         height, width = up.shape[-2], up.shape[-1]
-        down, right = -height % self.multiple_of, -width % self.multiple_of
-        if down or right:
-            padded = (reflect_pad(x, 0, down, 0, right) for x in (guide, up))
-            out = self._body(*padded)[..., :height, :width]
-        else:
-            out = self._body(guide, up)
+        whole = reflect_to_multiple(self.multiple_of, guide, up)
+        out = self._body(*whole)[..., :height, :width]
         return out - up if self.faithful else out
 
     def forward(self, guide: Tensor, low: Tensor) -> Tensor:
