@@ -209,8 +209,8 @@ class CYformer(ResidualNetwork):
         cropped again. Of the authors' network, which makes the whole product, `up` is subtracted.
         """
         height, width = up.shape[-2], up.shape[-1]
-        padded = reflect_to_multiple(self.multiple_of, guide, up)
-        out = self._body(*padded)[..., :height, :width]
+        whole = reflect_to_multiple(self.multiple_of, guide, up)
+        out = self._body(*whole)[..., :height, :width]
         return out - up if self.faithful else out
 
     def forward(self, guide: Tensor, low: Tensor) -> Tensor:
