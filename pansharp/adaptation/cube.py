@@ -350,7 +350,7 @@ def _fit(
 ) -> tuple[float, float] | None:
     """One training; first and last loss (means of a tenth of the steps), None when not finite."""
     recipe = spec.adaptation
-    peak = recipe.peak_lr / attempt
+    peak = recipe.cube_rate / attempt
     rng = np.random.default_rng(seed)
     data = [torch.from_numpy(part) for part in (patches.guide, patches.up, patches.mask)]
     blur = [torch.from_numpy(part) for part in (patches.rows, patches.cols)]

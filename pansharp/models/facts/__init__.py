@@ -42,6 +42,9 @@ class AdaptationRecipe:
         the fewer: its predictions there are a good part of the cost.
     cube_steps : int
         Optimiser steps on a hyperspectral scene, fitted through the blur.
+    cube_rate : float
+        Peak rate there. Detail is never supervised at full scale, so networks that look around
+        need a gentler one than with PAN and MS (docs/hyperspectral.md).
     """
 
     steps: int
@@ -52,6 +55,7 @@ class AdaptationRecipe:
     clip: float | None = None
     budget: int = 110_000
     cube_steps: int = 400
+    cube_rate: float = 1e-3
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ SPECS = (
         local=True,
         practical_halo=6,
         tile=512,
-        adaptation=AdaptationRecipe(steps=300, patch=32, batch=8, budget=400_000),
+        adaptation=AdaptationRecipe(steps=300, patch=32, batch=8, budget=400_000, cube_rate=2e-3),
         tasks=("pan", "hsi"),
     ),
     NetworkSpec(
@@ -43,7 +43,7 @@ SPECS = (
         local=True,
         practical_halo=6,
         tile=512,
-        adaptation=AdaptationRecipe(steps=300, patch=32, batch=8, budget=400_000),
+        adaptation=AdaptationRecipe(steps=300, patch=32, batch=8, budget=400_000, cube_rate=2e-3),
         tasks=("pan", "hsi"),
         arch=MappingProxyType({"width": 16}),
     ),
