@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from pansharp.adaptation.guard import BlockScores, Verdict, compare, score_block
 from pansharp.adaptation.level import ReducedScene, reduce_window, sample_windows
 from pansharp.adaptation.split import Split
 from pansharp.chips import read_chip
-from pansharp.errors import ModelError
+from pansharp.errors import MetricError, ModelError
+from pansharp.evaluation import psnr, q, ssim
 from pansharp.geometry.grids import Window
 from pansharp.models import create_model
 from pansharp.models.base import prepare_with
@@ -117,7 +119,8 @@ class CubeTrial:
         def cut(index: int, window: Window) -> NDArray[np.float32]:
             return products[index][:, *window.slices]
 
-        return score_blocks(self.reduced, self.splits, cut, self.ratio)
+        scores = score_blocks(self.reduced, self.splits, cut, self.ratio)
+        return replace(scores, whole=_whole(self.reduced, products))
 
     def fit(self, name: str, given: Mapping[str, object] | None = None) -> Fuser:
         """Prepare a method on the degraded pair."""
@@ -133,6 +136,31 @@ class CubeTrial:
                 yield model.measure(chip, self.facts)
 
         return prepare_with(model, self.facts, measures)
+
+
+def _whole(reduced: list[ReducedScene], products: list[NDArray[np.float32]]) -> dict[str, float]:
+    """PSNR (dB), SSIM and Q of the valid pixels, windows weighted by their number of pixels.
+
+    SSIM needs 11 and Q 32 pixels a side; what does not fit any window is left out.
+    """
+    top = max(float(r.reference[:, r.valid].max(initial=0.0)) for r in reduced)
+    sums: dict[str, list[float]] = {}
+    for r, product in zip(reduced, products, strict=True):
+        pair = r.reference.astype(np.float64), product.astype(np.float64)
+        mask = None if r.valid.all() else r.valid
+        found = {}
+        # An image smaller than the index' window, or of nothing but 0, has no such index.
+        with suppress(MetricError):
+            found["psnr"] = psnr(*pair, data_range=top, mask=mask)
+        with suppress(MetricError):
+            found["ssim"] = ssim(*pair, data_range=top, mask=mask)
+        with suppress(MetricError):
+            found["q"] = q(*pair, mask=mask)
+        for key, value in found.items():
+            total = sums.setdefault(key, [0.0, 0.0])
+            total[0] += value * float(r.valid.sum())
+            total[1] += float(r.valid.sum())
+    return {key: value / weight for key, (value, weight) in sums.items()}
 
 
 def _blocks(valid: NDArray[np.bool_]) -> Split:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +46,8 @@ class BlockScores:
         Q2n of the block.
     ratio : float
         MS pixel over PAN pixel.
+    whole : dict of str to float
+        Indices of the whole degraded image, where they were asked for.
     """
 
     squared: NDArray[np.float64]
@@ -54,6 +56,7 @@ class BlockScores:
     angles: NDArray[np.float64]
     quality: NDArray[np.float64]
     ratio: float
+    whole: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def merge(cls, parts: Sequence[BlockScores]) -> BlockScores:
@@ -84,12 +87,13 @@ class BlockScores:
         return float(100.0 / self.ratio * np.sqrt(np.mean(mse / self.means**2)))
 
     def as_dict(self) -> dict[str, float]:
-        """ERGAS, SAM (degrees) and Q2n."""
+        """ERGAS, SAM (degrees) and Q2n of the blocks, then the indices of the whole image."""
         weight = self.counts / self.counts.sum()
         return {
             "ergas": self.ergas,
             "sam": float((self.angles * weight).sum()),
             "q2n": float(np.mean(self.quality)),
+            **self.whole,
         }
 
 

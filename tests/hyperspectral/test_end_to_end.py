@@ -93,6 +93,7 @@ def test_the_real_pair_becomes_a_product(shared_data: Path, tmp_path: Path) -> N
     reduced = card["reduced"]
     assert reduced["model"]["ergas"] < 0.55 * reduced["exp"]["ergas"]
     assert set(reduced["candidates"]) == {"exp", "glp-hs", "gsa-hs", "loc-hs"}
+    assert {"psnr", "ssim"} <= set(reduced["model"])
     assert reduced["blocks"] >= 8
     assert 0 < card["full"]["rmse_to_ms_percent"] < 3
     assert "Q2n" not in card["full"]
@@ -106,7 +107,13 @@ def test_berlin_one_ratio_coarser(name: str, shared_data: Path) -> None:
     trial = CubeTrial(pair)
     own, plain = trial.score(name, 0), trial.score("exp", 0)
     assert own.ergas < LIMITS[name][0] * plain.ergas
-    assert own.as_dict()["sam"] < plain.as_dict()["sam"]
+    ours, interpolated = own.as_dict(), plain.as_dict()
+    assert ours["sam"] < interpolated["sam"]
+    # The whole degraded image: large enough for the windows of SSIM and Q.
+    for key in ("psnr", "ssim", "q"):
+        assert ours[key] > interpolated[key]
+    assert ours["ssim"] < 1
+    assert ours["q"] < 1
 
 
 @pytest.mark.parametrize("name", LIMITS)
