@@ -55,7 +55,7 @@ class AdaptationRecipe:
     clip: float | None = None
     budget: int = 110_000
     cube_steps: int = 400
-    cube_rate: float = 1e-3
+    cube_rate: float = 5e-4
 
 
 @dataclass(frozen=True, slots=True)
