@@ -204,7 +204,20 @@ def fitted(name: str, scene: Scene, facts: SceneFacts, steps: int | None) -> tup
 
 
 def score(row: tuple, data: Path, methods: Sequence[str], steps: int | None) -> list[Score]:
-    """Every method on one pair."""
+    """Every method on one pair of the table."""
+    return measure(row[0], *pair_of(data, row), methods, steps, noisy=row[4] is not None)
+
+
+def measure(
+    label: str,
+    scene: Scene,
+    truth: np.ndarray,
+    methods: Sequence[str],
+    steps: int | None = None,
+    *,
+    noisy: bool = False,
+) -> list[Score]:
+    """Every method on a pair whose truth is known; noisy ones are not back-projected."""
     import numpy as np
 
     from pansharp.adaptation.backproject import back_project, backprojection_halo
@@ -214,7 +227,6 @@ def score(row: tuple, data: Path, methods: Sequence[str], steps: int | None) -> 
     from pansharp.models.base import SceneFacts
     from pansharp.models.hyperspectral.operators import gain_of_sigma, inner_pixels
 
-    scene, truth = pair_of(data, row)
     gains = (gain_of_sigma(SIGMA),) * scene.bands
     facts = SceneFacts(scene.alignment, gains, 0.15, shape=scene.shape[1:])
     margin = backprojection_halo(scene.ratio, gains, 2)
@@ -223,7 +235,7 @@ def score(row: tuple, data: Path, methods: Sequence[str], steps: int | None) -> 
     for name in methods:
         begin = time.perf_counter()
         fuser, passes = fitted(name, scene, facts, steps)
-        if row[4] is not None:
+        if noisy:
             passes = 0
         chip = read_chip(scene, Window(0, 0, *scene.shape[1:]), max(margin, fuser.halo))
         out = fuser(chip)
@@ -237,7 +249,7 @@ def score(row: tuple, data: Path, methods: Sequence[str], steps: int | None) -> 
             sam(truth, wide),
             psnr(truth, wide, data_range=float(truth.max())),
         )
-        results.append(Score(row[0], name, *errors, seconds))
+        results.append(Score(label, name, *errors, seconds))
     return results
 
 
