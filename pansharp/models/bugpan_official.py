@@ -96,7 +96,8 @@ def import_official(state: Mapping[str, Tensor], **arch: Any) -> BUGPan:
     state.update({key: value for key, value in ours.items() if key.endswith(".gate.offset")})
     separable = _is_separable(state)
     load_strictly(_NAME, network, state, (*_RENAMES, *(_SEPARABLE if separable else _FULL)))
-    return network.to_fastest_layout()  # type: ignore[return-value]
+    network.to_fastest_layout()
+    return network
 
 
 def _is_separable(state: Mapping[str, Tensor]) -> bool:
