@@ -1,7 +1,8 @@
 """Fitting a network to a hyperspectral scene through the blur: no reference, no coarser level.
 
-The network adds to GSA in the subspace of the spectra, ``z = A + t f``. Blurred and sampled as the
-HSI is, z must be the components of the HSI: that is all the supervision, at the true scale.
+The network adds to the mean of GSA and LOC in the subspace of the spectra, ``z = A + t f``. Blurred
+and sampled as the HSI is, z must be the components of the HSI: that is all the supervision, at the
+true scale.
 """
 
 from __future__ import annotations
@@ -87,7 +88,10 @@ class Patches:
 
 
 def network_inputs(basis: Basis, chip: Chip) -> Inputs:
-    """Inputs of a network on the GSA anchor.
+    """Inputs of a network, and the anchor that it corrects.
+
+    The anchor is the mean of GSA and LOC: LOC follows the ground where there are HSI pixels enough,
+    GSA does not fail where there are not (docs/hyperspectral.md has the errors of each).
 
     Parameters
     ----------
@@ -99,13 +103,15 @@ def network_inputs(basis: Basis, chip: Chip) -> Inputs:
     Returns
     -------
     Inputs
-        Anchor (component, y, x); `up` the same over its spread; `guide` the centred guide, twice
-        its detail and half of what the anchor adds to interpolation, each over its spread.
+        Anchor (component, y, x); `up` the image of GSA over its spread; `guide` the centred guide,
+        twice its detail and half of what GSA adds to interpolation, each over its spread.
     """
-    planes = basis.anchors.planes(chip, ("gsa",))
+    planes = basis.anchors.planes(chip)
     stacked = basis.scales.inputs(planes, "gsa")
     size = len(planes.start)
-    return Inputs(planes.anchors["gsa"], stacked[:size], stacked[size:])
+    anchor = planes.anchors["gsa"] + planes.anchors["loc"]
+    anchor *= np.float32(0.5)
+    return Inputs(anchor, stacked[:size], stacked[size:])
 
 
 def cut_patches(
