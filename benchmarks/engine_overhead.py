@@ -83,11 +83,10 @@ class _Bench:
 
     def inputs_of(self, tile: Tile) -> Inputs:
         """What `AnchoredNetwork` makes of one tile before it calls the network."""
-        from pansharp.adaptation.anchored import network_inputs
         from pansharp.chips import read_chip
 
         chip = read_chip(self.scene, tile.window, self.fuser.halo)
-        return network_inputs(chip, self.fuser.context, self.fuser.anchor, self.fuser.scaling)
+        return self.fuser.form.inputs(chip, self.fuser.context)
 
     def inputs(self) -> None:
         from pansharp.tiling import ordered_map
@@ -127,6 +126,7 @@ def _network(spec: NetworkSpec, scene: Scene, anchor: object) -> AnchoredNetwork
     import torch
 
     from pansharp.adaptation.anchored import AnchoredNetwork, Scaling, guide_bands
+    from pansharp.adaptation.forms import AnchoredForm
     from pansharp.models.classical.glp import GlpFuser
     from pansharp.models.networks import build_network
 
@@ -138,7 +138,8 @@ def _network(spec: NetworkSpec, scene: Scene, anchor: object) -> AnchoredNetwork
     if spec.name.startswith("rescnn"):
         network = network.to(memory_format=torch.channels_last)
     scaling = Scaling((500.0,) * scene.bands, 500.0)
-    return AnchoredNetwork(network, anchor, scaling, spec.practical_halo, scene.ratio)
+    form = AnchoredForm(anchor, scaling, scene.ratio)
+    return AnchoredNetwork(network, form, spec.practical_halo)
 
 
 def measure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,14 @@ class FuseOptions:
         Whether networks are fitted to the scene.
     adapt_steps : int or None
         Optimiser steps; None takes the network's own.
+    adapt_minutes : float or None
+        Wall time that training may take; for ``auto`` also the time that its candidates must fit.
+    weights : str or None
+        Weights file, or the name of one, that a network starts from.
+    save_weights : str or None
+        Where the weights of the product are kept, to start the next scene from.
+    checkpoint : str or None
+        Folder that keeps the state of the training, so that a killed fusion goes on from there.
     seed : int
         Of everything random.
     backproject : {"auto", "0", "1", "2"}
@@ -71,6 +80,10 @@ class FuseOptions:
     model: str = "auto"
     adapt: str = "auto"
     adapt_steps: int | None = None
+    adapt_minutes: float | None = None
+    weights: str | None = None
+    save_weights: str | None = None
+    checkpoint: str | None = None
     seed: int = 0
     backproject: str = "auto"
     force: bool = False
@@ -124,6 +137,12 @@ class FuseOptions:
         for key, least in _COUNTS.items():
             if key in given and (not isinstance(given[key], int) or given[key] < least):
                 raise OptionError(f"{_flag(key)} is {given[key]}; it must be {least} or more")
+        minutes = given.get("adapt_minutes")
+        if minutes is not None and not 0 < float(minutes) < math.inf:
+            raise OptionError(f"--adapt-minutes is {minutes}; it must be above 0")
+        for key in ("weights", "save_weights", "checkpoint"):
+            if key in given:
+                given[key] = str(given[key])
         if "model" in given:
             given["model"] = str(given["model"]).lower()
             if not is_model(given["model"]):

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from pansharp.geometry.kernels import glp_halo
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from pansharp.adaptation.forms import InputForm
     from pansharp.chips import Chip
     from pansharp.models.classical.glp import GlpFuser
 
@@ -57,7 +56,7 @@ class Scaling:
 
     @classmethod
     def of(cls, ms: NDArray[np.float32], pan: NDArray[np.float32]) -> Scaling:
-        """Measure on pixels (band, n) of the MS and (n,) of the PAN."""
+        """Measure on pixels (band, n) of the MS and (n,) of the PAN, counts."""
 
         def measure(values: NDArray[np.float32]) -> tuple[float, float]:
             wide = values.astype(np.float64)
@@ -134,36 +133,31 @@ class AnchoredNetwork:
     ----------
     network : torch.nn.Module
         With ``residual(guide, up)``.
-    anchor : GlpFuser
-        Prepared at the level that is fused.
-    scaling : Scaling
-        As used in training.
+    form : InputForm
+        What it sees and corrects, at the level that is fused.
     context : int
         PAN pixels around a window that the network sees and that are discarded.
-    device : str
-        Torch device.
+    device, precision : str
+        Where and how it runs.
     """
 
     network: nn.Module
-    anchor: GlpFuser
-    scaling: Scaling
+    form: InputForm
     context: int
-    ratio: float
     device: str = "cpu"
     precision: str = "float32"
 
     @property
     def halo(self) -> int:
         """Context of the network plus that of its inputs."""
-        return self.context + glp_halo(self.ratio, self.anchor.mtf)
+        return self.context + self.form.halo
 
     def __call__(self, chip: Chip) -> NDArray[np.float32]:
         """Fuse one chip."""
-        inputs = network_inputs(chip, self.context, self.anchor, self.scaling)
+        inputs = self.form.inputs(chip, self.context)
         detail = predict(self.network, inputs, self.device, self.precision)
         cut = slice(self.context, -self.context) if self.context else slice(None)
-        scale = np.asarray(self.scaling.bands, dtype=np.float32)[:, None, None]
-        result = detail[:, cut, cut] * scale
+        result: NDArray[np.float32] = detail[:, cut, cut] * self.form.scale[:, None, None]
         result += inputs.anchor[:, cut, cut]
         return result
 

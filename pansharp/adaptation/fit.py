@@ -6,54 +6,39 @@ import copy
 import math
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
-from pansharp.adaptation.anchored import Inputs, predict
+from pansharp.adaptation.ground import Sampler, choosing_error, predict_ground
 from pansharp.errors import ModelError
-from pansharp.geometry.grids import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import nn
 
+    from pansharp.adaptation.ground import Ground
+    from pansharp.adaptation.resume import Store
+    from pansharp.geometry.grids import Window
     from pansharp.models.networks import AdaptationRecipe
 
-__all__ = ["FitPlan", "FitResult", "Ground", "fit", "predict_ground"]
+    Progress = Callable[[float, float, str], None] | None
+
+__all__ = ["FitPlan", "FitResult", "fit", "seconds_per_step"]
 
 #: First look at the choosing blocks, and the distance between looks, in steps.
 _FIRST_LOOK, _LOOK_EVERY = 100, 50
 #: Looks without an improvement of this share end the training.
 _PATIENCE, _IMPROVEMENT = 3, 0.005
-
-
-@dataclass(frozen=True)
-class Ground:
-    """One reduced scene made ready for training.
-
-    Parameters
-    ----------
-    inputs : Inputs
-        Network inputs of the whole window.
-    reference : ndarray, shape (band, y, x), float32
-        Native MS, counts.
-    mask : ndarray, shape (y, x), bool
-        Pixels the loss may use.
-    blocks : tuple of Window
-        Held-out blocks that may choose among states.
-    valid : ndarray, shape (y, x), bool
-        Real data.
-    """
-
-    inputs: Inputs
-    reference: NDArray[np.float32]
-    mask: NDArray[np.bool_]
-    blocks: tuple[Window, ...]
-    valid: NDArray[np.bool_]
+#: Trained weights are moved less than fresh ones (docs/adaptation.md).
+_WARM_RATE = 0.5
+#: Steps between copies of a state to go back to when the loss diverges.
+_KEEP_EVERY = 25
+#: Steps that are timed to tell how long a training will take.
+_TIMED = 3
 
 
 @dataclass
@@ -67,15 +52,21 @@ class FitResult:
     best_step : int
         Step whose averaged weights were kept.
     seconds : float
-        Wall time.
+        Wall time, that of an interrupted run not counted.
     curve : list of tuple
         (step, error on the choosing blocks).
+    rate : float
+        Peak learning rate that was used.
+    diverged : bool
+        The loss became NaN at both rates and the last good state was kept.
     """
 
     steps: int = 0
     best_step: int = 0
     seconds: float = 0.0
     curve: list[tuple[int, float]] = field(default_factory=list)
+    rate: float = 0.0
+    diverged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +91,12 @@ class FitPlan:
         Keep the best state by the choosing blocks and stop early; otherwise keep the last.
     label : str
         For progress.
+    bar : float or None
+        Error of the best classical method on the choosing blocks, told beside the progress.
+    warm : bool
+        The network starts from trained weights: half the peak rate.
+    means : ndarray, shape (band,), float32, or None
+        What errors are relative to; default: the scale of the residual.
     """
 
     recipe: AdaptationRecipe
@@ -112,6 +109,14 @@ class FitPlan:
     device: str = "cpu"
     choose: bool = False
     label: str = "adapting"
+    bar: float | None = None
+    warm: bool = False
+    means: NDArray[np.float32] | None = None
+
+    @property
+    def rate(self) -> float:
+        """Peak learning rate."""
+        return self.recipe.peak_lr * (_WARM_RATE if self.warm else 1.0)
 
 
 def fit(
@@ -119,7 +124,8 @@ def fit(
     grounds: Sequence[Ground],
     scale: NDArray[np.float32],
     plan: FitPlan,
-    progress: Callable[[float, float, str], None] | None = None,
+    progress: Progress = None,
+    store: Store | None = None,
 ) -> FitResult:
     """Fit the residual of a network; its weights end as the best average that was seen.
 
@@ -133,194 +139,192 @@ def fit(
     grounds : sequence of Ground
         Training scenes.
     scale : ndarray, shape (band,), float32
-        Divisor of each band.
+        What the residual of each band is multiplied by, counts.
     plan : FitPlan
         How to train.
     progress : callable, optional
         Called with (done, total, label).
+    store : Store, optional
+        Keeps the state of the training, and gives back that of an interrupted one: the weights end
+        as if nothing had happened.
 
     Returns
     -------
     FitResult
+        `diverged` where the loss became NaN at the full and at half the rate; the weights are then
+        those of the last good state.
 
     Raises
     ------
     ModelError
-        No training pixel, or the loss became NaN twice (the rate is halved once).
+        No training pixel, or the loss is NaN from the start.
     """
     begin = time.perf_counter()
-    state = copy.deepcopy(network.state_dict())
-    for attempt in (1, 2):
-        result = _run(network, grounds, scale, plan, plan.recipe.peak_lr / attempt, progress)
-        if result is not None:
-            result.seconds = time.perf_counter() - begin
-            return result
-        network.load_state_dict(state)
+    saved = store.load() if store is not None else None
+    first = int(saved["attempt"]) if saved else 1
+    fresh = copy.deepcopy(network.state_dict())
+    for attempt in range(first, 3):
+        run = _Run(network, grounds, scale, plan, attempt)
+        if saved and attempt == first:
+            run.restore(saved)
+        if run.train(progress, store) or (attempt == 2 and run.good is not None):
+            if store is not None:
+                store.save(run.state())
+            run.finish()
+            run.result.seconds = time.perf_counter() - begin
+            return run.result
+        network.load_state_dict(fresh)
     raise ModelError(
         "the training loss became NaN at two learning rates; check the scene for extreme values "
         "(nodata that is not declared: --nodata) or use a classical model"
     )
 
 
-def _run(
-    network: nn.Module,
-    grounds: Sequence[Ground],
-    scale: NDArray[np.float32],
-    plan: FitPlan,
-    peak: float,
-    progress: Callable[[float, float, str], None] | None,
-) -> FitResult | None:
-    """One training; None when the loss is not finite."""
-    batches = _Sampler(grounds, scale, plan)
-    network.train().to(plan.device)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=peak, total_steps=max(plan.steps, 6), pct_start=0.2
-    )
-    average = copy.deepcopy(network).eval().requires_grad_(False)
-    best, best_state = math.inf, None
-    result = FitResult()
-    stale = 0
-    for step in range(1, plan.steps + 1):
-        guide, up, target, weight = batches.draw()
-        output = network.residual(guide, up)  # type: ignore[operator]
+def seconds_per_step(
+    network: nn.Module, grounds: Sequence[Ground], scale: NDArray[np.float32], plan: FitPlan
+) -> float:
+    """Wall time of one optimiser step, measured on a copy: neither weights nor patches change."""
+    run = _Run(copy.deepcopy(network), grounds, scale, plan, 1)
+    run.step()
+    begin = time.perf_counter()
+    for _ in range(_TIMED):
+        run.step()
+    return (time.perf_counter() - begin) / _TIMED
+
+
+class _Run:
+    """One training at one learning rate: all of its changing state."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        grounds: Sequence[Ground],
+        scale: NDArray[np.float32],
+        plan: FitPlan,
+        attempt: int,
+    ) -> None:
+        self.network, self.grounds, self.scale, self.plan = network, grounds, scale, plan
+        self.attempt = attempt
+        self.means = scale if plan.means is None else plan.means
+        self.batches = Sampler(grounds, scale, plan)
+        network.train().to(plan.device)
+        rate = plan.rate / attempt
+        self.optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.01)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser, max_lr=rate, total_steps=max(plan.steps, 6), pct_start=0.2
+        )
+        self.average = copy.deepcopy(network).eval().requires_grad_(False)
+        self.best, self.stale = math.inf, 0
+        self.kept: dict[str, Any] | None = None
+        #: Averaged weights that are known to be sound.
+        self.good: dict[str, Any] | None = None
+        self.result = FitResult(rate=rate)
+
+    def train(self, progress: Progress, store: Store | None) -> bool:
+        """Train to the end; False when the loss is not finite."""
+        plan, result = self.plan, self.result
+        while result.steps < plan.steps and self.stale < _PATIENCE:
+            if not self.step():
+                result.diverged = True
+                return False
+            result.steps += 1
+            self._average()
+            if plan.choose and _looks(result.steps, plan.steps):
+                self._look()
+            if result.steps % _KEEP_EVERY == 0:
+                self.good = copy.deepcopy(self.average.state_dict())
+            if store is not None:
+                store.offer(self.state)
+            if progress:
+                progress(result.steps, plan.steps, self._label())
+        return True
+
+    def step(self) -> bool:
+        """One optimiser step; False, and nothing changed, when the loss is not finite."""
+        guide, up, target, weight = self.batches.draw()
+        output = self.network.residual(guide, up)  # type: ignore[operator]
         loss = ((output - target).abs() * weight).sum() / (weight.sum() * output.shape[1])
         if not torch.isfinite(loss):
-            return None
-        optimiser.zero_grad(set_to_none=True)
+            return False
+        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        if plan.recipe.clip is not None:
-            torch.nn.utils.clip_grad_norm_(network.parameters(), plan.recipe.clip)
-        optimiser.step()
-        schedule.step()
+        if self.plan.recipe.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.recipe.clip)
+        self.optimiser.step()
+        self.schedule.step()
+        return True
+
+    def _average(self) -> None:
+        step = self.result.steps
         decay = min(0.99, (1 + step) / (10 + step))
         with torch.no_grad():
-            for kept, new in zip(average.parameters(), network.parameters(), strict=True):
+            pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
+            for kept, new in pairs:
                 kept.lerp_(new, 1.0 - decay)
-        result.steps = step
-        if plan.choose and _looks(step, plan.steps):
-            error = _choosing_error(average, grounds, scale, plan)
-            result.curve.append((step, error))
-            stale = 0 if error < best * (1.0 - _IMPROVEMENT) else stale + 1
-            if error < best:
-                best, result.best_step = error, step
-                best_state = copy.deepcopy(average.state_dict())
-            if stale >= _PATIENCE:
-                break
-        if progress:
-            progress(step, plan.steps, plan.label)
-    network.load_state_dict(best_state if best_state is not None else average.state_dict())
-    network.eval()
-    if best_state is None:
-        result.best_step = result.steps
-    return result
+
+    def _look(self) -> None:
+        def product(index: int, block: Window) -> NDArray[np.float32]:
+            return predict_ground(self.average, self.grounds[index], self.scale, block, self.plan)
+
+        error = choosing_error(product, self.grounds, self.means)
+        self.result.curve.append((self.result.steps, error))
+        self.stale = 0 if error < self.best * (1.0 - _IMPROVEMENT) else self.stale + 1
+        if error < self.best:
+            self.best, self.result.best_step = error, self.result.steps
+            self.kept = copy.deepcopy(self.average.state_dict())
+
+    def _label(self) -> str:
+        if self.plan.bar and self.result.curve:
+            return f"{self.plan.label}, {self.best / self.plan.bar:.3f} of the best classical"
+        return self.plan.label
+
+    def finish(self) -> None:
+        """Leave the best averaged weights in the network."""
+        last = self.good if self.result.diverged else self.average.state_dict()
+        chosen = self.kept if self.kept is not None else last
+        assert chosen is not None
+        self.network.load_state_dict(chosen)
+        self.network.eval()
+        if self.kept is None:
+            steps = self.result.steps
+            self.result.best_step = (
+                steps // _KEEP_EVERY * _KEEP_EVERY if self.result.diverged else steps
+            )
+
+    def state(self) -> dict[str, Any]:
+        """All that a continued training needs: tensors, numbers, lists and text."""
+        return {
+            "attempt": self.attempt,
+            "planned": self.plan.steps,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "patches": self.batches.rng.bit_generator.state,
+            "torch": torch.get_rng_state(),
+            "best": self.best,
+            "stale": self.stale,
+            "kept": self.kept,
+            "good": self.good,
+            "steps": self.result.steps,
+            "best_step": self.result.best_step,
+            "curve": [list(point) for point in self.result.curve],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.batches.rng.bit_generator.state = state["patches"]
+        torch.set_rng_state(state["torch"])
+        self.best, self.stale = state["best"], state["stale"]
+        self.kept, self.good = state["kept"], state["good"]
+        self.result.steps, self.result.best_step = state["steps"], state["best_step"]
+        self.result.curve = [(int(step), error) for step, error in state["curve"]]
 
 
 def _looks(step: int, steps: int) -> bool:
     """Whether the choosing blocks are looked at after this step."""
     return step == steps or (step >= _FIRST_LOOK and step % _LOOK_EVERY == 0)
-
-
-class _Sampler:
-    """Random patches of the training pixels, augmented."""
-
-    def __init__(
-        self, grounds: Sequence[Ground], scale: NDArray[np.float32], plan: FitPlan
-    ) -> None:
-        self.rng = np.random.default_rng(plan.seed)
-        self.batch, self.flips, self.device = plan.recipe.batch, plan.flips, plan.device
-        self.side = min(plan.recipe.patch, *(min(g.mask.shape) for g in grounds))
-        self.grounds = grounds
-        divide = scale[:, None, None]
-        self.targets = [(g.reference - g.inputs.anchor) / divide for g in grounds]
-        sizes = np.array([g.mask.sum() for g in grounds], dtype=np.float64)
-        if not sizes.sum():
-            raise ModelError(
-                "no valid pixel is left to train on: the scene is too small or too full of nodata; "
-                "use a classical model such as mtf-glp-fs"
-            )
-        self.share = sizes / sizes.sum()
-
-    def draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """One batch: guide, up, target residual, weight."""
-        parts: list[list[NDArray[np.float32]]] = [[], [], [], []]
-        while len(parts[0]) < self.batch:
-            index = int(self.rng.choice(len(self.grounds), p=self.share))
-            ground = self.grounds[index]
-            height, width = ground.mask.shape
-            row = int(self.rng.integers(0, height - self.side + 1))
-            col = int(self.rng.integers(0, width - self.side + 1))
-            cut = (slice(row, row + self.side), slice(col, col + self.side))
-            mask = ground.mask[cut]
-            if not mask.any():
-                continue
-            turn = int(self.rng.integers(0, 8)) if self.flips else 0
-            planes = (
-                ground.inputs.guide[:, *cut],
-                ground.inputs.up[:, *cut],
-                self.targets[index][:, *cut],
-                mask[None].astype(np.float32),
-            )
-            for store, plane in zip(parts, planes, strict=True):
-                store.append(_turned(plane, turn))
-        guide, up, target, weight = (torch.from_numpy(np.stack(p)).to(self.device) for p in parts)
-        return guide, up, target, weight
-
-
-def _turned(plane: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
-    """One of the eight symmetries of the square."""
-    result = np.rot90(plane, turn % 4, axes=(1, 2))
-    return np.ascontiguousarray(result[:, :, ::-1] if turn >= 4 else result)
-
-
-def predict_ground(
-    network: nn.Module,
-    ground: Ground,
-    scale: NDArray[np.float32],
-    window: Window,
-    plan: FitPlan,
-) -> NDArray[np.float32]:
-    """Product of the network on a window of a reduced scene, counts (band, y, x) float32.
-
-    The window is predicted in tiles whose origins are multiples of ``plan.multiple``, each with
-    ``plan.context`` pixels around it where the scene has them, so memory stays bounded.
-    """
-    height, width = ground.mask.shape
-    multiple, context = plan.multiple, plan.context
-    step = max(multiple, (plan.tile - 2 * context) // multiple * multiple)
-    out = np.empty((len(scale), *window.shape), dtype=np.float32)
-    for row in range(window.row // multiple * multiple, window.row_end, step):
-        for col in range(window.col // multiple * multiple, window.col_end, step):
-            tile = Window(row, col, step, step).intersect(window)
-            top, left = (max(0, (v - context) // multiple * multiple) for v in (row, col))
-            seen = Window(
-                top,
-                left,
-                min(height, tile.row_end + context) - top,
-                min(width, tile.col_end + context) - left,
-            )
-            cut = (slice(None), *seen.slices)
-            part = Inputs(
-                ground.inputs.anchor[cut], ground.inputs.up[cut], ground.inputs.guide[cut]
-            )
-            here = (slice(None), *tile.relative_to(seen).slices)
-            detail = predict(network, part, plan.device)[here]
-            place = (slice(None), *tile.relative_to(window).slices)
-            out[place] = detail * scale[:, None, None] + part.anchor[here]
-    return out
-
-
-def _choosing_error(
-    network: nn.Module, grounds: Sequence[Ground], scale: NDArray[np.float32], plan: FitPlan
-) -> float:
-    """Relative RMS error over the choosing blocks (ERGAS without its constant)."""
-    total = np.zeros(len(scale))
-    count = 0
-    for ground in grounds:
-        for block in ground.blocks:
-            fused = predict_ground(network, ground, scale, block, plan)
-            keep = ground.valid[block.slices]
-            gap = (fused - ground.reference[:, *block.slices])[:, keep].astype(np.float64)
-            total += (gap**2).sum(axis=1)
-            count += int(keep.sum())
-    return float(np.sqrt(np.mean(total / max(count, 1) / scale.astype(np.float64) ** 2)))

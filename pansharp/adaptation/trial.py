@@ -146,9 +146,12 @@ class Trial:
             fuser: Fuser = (
                 BackProjected(inner, gains, passes, self.scene.ratio) if passes else inner
             )
-            chips = self._with_halo(fuser.halo)
-            self._scores[key] = self.score([fuser(chip) for chip in chips])
+            self._scores[key] = self.score(self.products(fuser))
         return self._scores[key]
+
+    def products(self, fuser: Fuser) -> list[NDArray[np.float32]]:
+        """Whole products of a fuser, one a reduced scene, counts (band, y, x) float32."""
+        return [fuser(chip) for chip in self._with_halo(fuser.halo)]
 
     def best_classical(self, passes: int, but: str | None = None) -> str:
         """Classical method of the smallest ERGAS on the printed blocks, `but` left out."""

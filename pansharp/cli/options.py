@@ -338,6 +338,22 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 help="Train the network on the scene itself. [auto]",
             ),
             click.option("--adapt-steps", type=Whole(), metavar="N", help="Training steps."),
+            click.option(
+                "--adapt-minutes", type=Number(), metavar="N",
+                help="Time that training may take; auto tries more networks in more time.",
+            ),
+            click.option(
+                "--weights", metavar="NAME|FILE",
+                help="Weights that the network starts from; see `pansharp weights list`.",
+            ),
+            click.option(
+                "--save-weights", metavar="FILE",
+                help="Keep the weights of the product (.safetensors) for the next scene.",
+            ),
+            click.option(
+                "--checkpoint", metavar="DIR",
+                help="Keep the state of the training there; a killed fusion goes on from it.",
+            ),
             click.option("--seed", type=Whole(), metavar="N", help="Seed of training. [0]"),
             click.option(
                 "--backproject", metavar="auto|0|1|2",

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["fuse_network", "lattice"]
 
+#: Fewest pixels to train on.
+_LEAST_PIXELS = 256
 #: Loss of HQNR that one more back-projection may cost.
 _HQNR_SLACK = 0.003
 #: Blended overlap of networks whose reach is larger than any tile, PAN pixels.
@@ -48,17 +50,18 @@ def fuse_network(
     ModelError
         There are no weights and adaptation is forbidden, or the training diverged.
     """
-    from pansharp.adaptation.adapt import adapt, resolve_device
     from pansharp.adaptation.guard import compare
     from pansharp.adaptation.trial import PASSES, Trial
-    from pansharp.models.networks import get_network
+    from pansharp.outcome.candidates import candidates, shared_budget, try_candidates
+    from pansharp.outcome.start import GivenWeights
 
-    if options.adapt == "never":
+    given = GivenWeights(options.weights) if options.weights is not None else None
+    if options.adapt == "never" and given is None:
         raise ModelError(
             f"'{options.model}' has no weights for this scene and --adapt is never; "
-            "drop --adapt never or choose a classical model"
+            "give some with --weights, drop --adapt never, or choose a classical model"
         )
-    name = "rescnn" if options.model == "auto" else options.model
+    names = candidates(scene, options, given.card.network if given is not None else None)
     clock = Clock()
     if progress:
         progress(0, 1, "registering")
@@ -69,7 +72,7 @@ def fuse_network(
         scene,
         facts,
         options.model,
-        name,
+        names[0],
         None,  # type: ignore[arg-type]
         shift=found.shift,
         shift_applied=found.applied,
@@ -77,36 +80,29 @@ def fuse_network(
     note_shift(outcome)
     note_bands(outcome)
     outcome.timings["registering"] = clock.lap()
-    trial = Trial(scene, facts, budget or get_network(name).adaptation.budget)
+    trial = Trial(scene, facts, budget or shared_budget(names))
     outcome.trial = trial
-    if trial.train_pixels < 256 or trial.score_count == 0:
+    frozen = options.adapt == "never"
+    if (trial.train_pixels < _LEAST_PIXELS and not frozen) or trial.score_count == 0:
         return _too_small(outcome, original, options, progress)
     for passes in PASSES:
         trial.best_classical(passes)
     outcome.timings["classical"] = clock.lap()
-    device = resolve_device(options.device)
-    adapted = adapt(
-        name,
-        trial,
-        steps=options.adapt_steps,
-        seed=options.seed,
-        device=device,
-        threads=workers_of(options),
-        progress=progress,
-    )
-    outcome.adapted = adapted
+    allowed = PASSES if options.backproject == "auto" else (int(options.backproject),)
+    try_candidates(outcome, names, given, options, max(allowed), progress)
+    adapted = outcome.adapted
+    assert adapted is not None
     outcome.timings["adapting"] = clock.lap()
     verdicts = {
         k: compare(adapted.scores[k], trial.classical(trial.best_classical(k), k), options.seed)
         for k in PASSES
     }
-    allowed = PASSES if options.backproject == "auto" else (int(options.backproject),)
     hopeless = all(verdicts[k].word == "worse" for k in allowed)
     if hopeless and not options.force:
         _fall_back(outcome, verdicts, allowed, options, progress)
         outcome.timings["scoring"] = clock.lap()
         return outcome
-    _predict(outcome, name, options, folder, device, progress)
+    _predict(outcome, options, folder, progress)
     outcome.timings["predicting"] = clock.lap()
     _choose_passes(outcome, allowed, progress)
     outcome.verdict = verdicts[outcome.passes]
@@ -119,23 +115,22 @@ def fuse_network(
 
 def _predict(
     outcome: Outcome,
-    name: str,
     options: FuseOptions,
     folder: Path | None,
-    device: str,
     progress: Callable[[float, float, str], None] | None,
 ) -> None:
     """Run the network over the scene into a scratch image."""
-    from pansharp.adaptation.adapt import anchored, use_threads
+    from pansharp.adaptation.adapt import anchored, resolve_device, use_threads
     from pansharp.engine import FromSource, blend_tiles
     from pansharp.models.networks import get_network
     from pansharp.source.spool import Spool
 
     scene, facts = outcome.scene, outcome.facts
     assert outcome.adapted is not None
+    name, device = outcome.used, resolve_device(options.device)
     workers = workers_of(options)
     anchor = prepare(create_model("mtf-glp-fs"), scene, facts, workers=workers)
-    fuser = anchored(name, outcome.adapted, anchor, scene.ratio, device, options.precision)
+    fuser = anchored(name, outcome.adapted, anchor, device, options.precision)
     spec = get_network(name)
     tile, overlap, kind = lattice(spec, options, outcome.warn)
     outcome.spool = Spool(scene.shape, folder)
@@ -260,7 +255,9 @@ def _too_small(
         "(at least about 70 x 70 valid MS pixels are needed): the product is made by 'mtf-glp-fs'"
     )
     # The shift has been applied to the scene already.
-    plain = replace(options, model="mtf-glp-fs", adapt="auto", coregister="off")
+    plain = replace(
+        options, model="mtf-glp-fs", adapt="auto", coregister="off", weights=None, save_weights=None
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fallen = fuse_classical(outcome.scene, plain, progress)

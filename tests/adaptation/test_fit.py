@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from pansharp.adaptation.adapt import adapt, resolve_device
+from pansharp.adaptation.adapt import AdaptSettings, adapt, resolve_device
 from pansharp.adaptation.anchored import Scaling, guide_bands, network_inputs
-from pansharp.adaptation.fit import FitPlan, Ground, fit, predict_ground
+from pansharp.adaptation.fit import FitPlan, fit
+from pansharp.adaptation.ground import Ground, predict_ground
 from pansharp.adaptation.level import BORDER
 from pansharp.adaptation.split import GUARD
 from pansharp.adaptation.trial import Trial
@@ -222,7 +223,7 @@ def test_scaling_is_the_mean_or_the_spread() -> None:
 
 def test_steps_must_be_positive(trial: Trial) -> None:
     with pytest.raises(ModelError, match="adapt-steps is 0"):
-        adapt("rescnn", trial, steps=0, seed=0, device="cpu", threads=1)
+        adapt("rescnn", trial, AdaptSettings(steps=0))
 
 
 @pytest.mark.parametrize("name", ["tpu", "cuda:x", "mps"])

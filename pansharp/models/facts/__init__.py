@@ -40,6 +40,14 @@ class AdaptationRecipe:
     budget : int
         MS pixels of a scene that the network is trained and judged on. The heavier the network,
         the fewer: its predictions there are a good part of the cost.
+    step_seconds : float
+        Processor seconds of one step with four bands, as measured (benchmarks/README.md); only
+        their order of magnitude matters.
+    mpixel_seconds : float
+        Processor seconds to predict a million PAN pixels of four bands.
+    rank : int or None
+        Place among the networks that `auto` tries when there is time, best on the public pairs
+        first; None: not tried.
     cube_steps : int
         Optimiser steps on a hyperspectral scene, fitted through the blur.
     cube_rate : float
@@ -54,6 +62,9 @@ class AdaptationRecipe:
     peak_lr: float = 2e-3
     clip: float | None = None
     budget: int = 110_000
+    step_seconds: float = 1.0
+    mpixel_seconds: float = 60.0
+    rank: int | None = None
     cube_steps: int = 400
     cube_rate: float = 5e-4
 

@@ -95,7 +95,9 @@ SPECS = (
         local=True,
         practical_halo=88,
         tile=512,
-        adaptation=AdaptationRecipe(steps=400, patch=32, batch=4, clip=1.0),
+        adaptation=AdaptationRecipe(
+            steps=400, patch=32, batch=4, clip=1.0, step_seconds=0.4, mpixel_seconds=56, rank=2
+        ),
         arch=MappingProxyType({"width": 36, "depths": (2, 2), "stats_block": 8}),
         tasks=("pan", "hsi"),
     ),

@@ -94,7 +94,9 @@ SPECS = (
         local=False,
         practical_halo=32,
         tile=256,
-        adaptation=AdaptationRecipe(steps=300, patch=32, batch=2, clip=1.0),
+        adaptation=AdaptationRecipe(
+            steps=300, patch=32, batch=2, clip=1.0, step_seconds=0.55, mpixel_seconds=118, rank=6
+        ),
         arch=MappingProxyType({"width": 48, "growth": 16, "blocks": 2}),
         tasks=("pan", "hsi"),
     ),

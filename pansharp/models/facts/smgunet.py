@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,7 @@ SPECS = (
         local=True,
         practical_halo=20,
         tile=256,
-        adaptation=_RECIPE,
+        adaptation=replace(_RECIPE, step_seconds=0.04, mpixel_seconds=2.4, rank=5),
         arch=MappingProxyType({"width": 16, "dense_depth": 3}),
         tasks=("pan", "hsi"),
     ),
