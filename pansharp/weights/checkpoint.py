@@ -36,6 +36,8 @@ __all__ = ["Imported", "import_checkpoint", "read_checkpoint"]
 
 #: What wrappers of a network put before the names of its tensors: data parallel, torch.compile.
 _PREFIXES = ("module.", "_orig_mod.")
+#: The class in torch's message on what it refuses to load.
+_REFUSED = re.compile(r"(?:GLOBAL|global|class|load|execute) (\w+\.[\w.]*\w)")
 
 
 @dataclass(frozen=True)
@@ -224,21 +226,18 @@ def _read_torch(path: Path) -> object:
             # On the protocol of the pickle; what cannot be read is an error in any case.
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as problem:
-        # torch's own message is a page long; the useful word in it is the class.
-        found = re.search(r"(?:GLOBAL|global|class|load|execute) ([\w]+\.[\w.]*\w)", str(problem))
-        what = f" ({found[1]})" if found else ""
-        raise WeightsError(
-            f"{path} holds more than tensors and plain data{what}, or is damaged; loading that "
-            "could run code, so it is refused: if you trust its source, save its state dict alone "
-            "with torch.save, and import that"
-        ) from problem
     except MemoryError:
         raise
     except Exception as problem:
-        # torch raises anything on files it cannot read.
+        # torch raises anything on files it cannot read; its message on what it refuses to load is
+        # a page long, and the useful word in it is the class.
+        refused = isinstance(problem, pickle.UnpicklingError) and _REFUSED.search(str(problem))
         raise WeightsError(
-            f"{path} is no PyTorch checkpoint, or is damaged; get the file anew"
+            f"{path} holds more than tensors and plain data ({refused[1]}); loading that could run "
+            "code, so it is refused: if you trust its source, save its state dict alone with "
+            "torch.save, and import that"
+            if refused
+            else f"{path} is no PyTorch checkpoint, or is damaged; get the file anew"
         ) from problem
 
 

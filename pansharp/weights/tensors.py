@@ -43,6 +43,8 @@ def packed(state: Mapping[str, Tensor], card: WeightsCard) -> tuple[bytes, str]:
                 f"'{name}' of the state dict is a {type(value).__name__}, not a tensor; give what "
                 "state_dict() of a network returns"
             )
+        if value.layout is not torch.strided:
+            raise WeightsError(f"'{name}' is a sparse tensor; give the dense one, by to_dense()")
         if value.is_floating_point() and bool(torch.isnan(value).any()):
             raise WeightsError(
                 f"'{name}' holds NaN: the training went wrong, and these weights are not saved; "
