@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from pansharp.errors import WeightsError
-from pansharp.weights import cache_folder, find_weights, list_weights, places, save_weights
+from pansharp.weights import (
+    cache_folder,
+    find_weights,
+    list_weights,
+    load_weights,
+    places,
+    save_weights,
+)
 
 
 @pytest.fixture
@@ -114,6 +121,21 @@ def test_the_cache_folder_of_each_platform(tmp_path, monkeypatch, platform, vari
     monkeypatch.setattr(sys, "platform", platform)
     expected = Path(folder) if folder.startswith("/") else tmp_path / folder
     assert cache_folder() == expected
+
+
+def test_the_page_names_every_field_and_its_example_runs(
+    make_card, network, cache, tmp_path, monkeypatch
+):
+    page = (Path(__file__).parents[2] / "docs" / "weights.md").read_text("utf-8")
+    for key in make_card().to_dict():
+        assert f"`{key}`" in page
+    save_weights(cache / "rescnn-tiny-4.safetensors", network.state_dict(), make_card())
+    monkeypatch.chdir(tmp_path)
+    example = page.split("```python\n")[1].split("```")[0]
+    found = {}
+    exec(example, found)
+    assert "trained on gaofen2, the scene is of geoeye1" in found["notes"][0]
+    assert load_weights("mine.safetensors")[0].data == "three scenes of my drone"
 
 
 def test_shipped_weights_are_sound():
