@@ -162,7 +162,10 @@ def _reduced(outcome: Outcome) -> dict[str, object]:
         "win_rate": round(verdict.wins, 4),
         "blocks": verdict.blocks,
         "block_size": trial.block_size,
-        "candidates": {n: trial.classical(n, passes).as_dict() for n in _yardsticks()},
+        "candidates": {
+            **{n: trial.classical(n, passes).as_dict() for n in _yardsticks()},
+            **{str(row["name"]): row for row in outcome.candidates},
+        },
     }
 
 

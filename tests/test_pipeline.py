@@ -103,7 +103,7 @@ def skip_training(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
             network.eval()
             return FitResult(steps=1, best_step=1)
 
-        monkeypatch.setattr("pansharp.adaptation.adapt.fit", spoil)
+        monkeypatch.setattr("pansharp.adaptation.trainings.fit", spoil)
 
     return use
 

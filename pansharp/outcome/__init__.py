@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pansharp.errors import BandMismatchError, ModelError
 from pansharp.models import get_spec, is_network
-from pansharp.outcome.base import Outcome
+from pansharp.outcome.base import Outcome, refuse_weights
 from pansharp.registration import assumed_facts
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ def _external(scene: Scene, options: FuseOptions) -> Outcome:
     from pansharp import external
 
     external.check_options(options)
+    refuse_weights(options, f"'{options.model}' is not a network")
     shift = options.shift() or (0.0, 0.0)
     scene = scene.shifted(*shift)
     fuser = external.gdal_brovey(scene)

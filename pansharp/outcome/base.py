@@ -13,8 +13,8 @@ from pansharp.errors import AlignmentWarning, ModelError, PansharpWarning
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pansharp.adaptation.adapt import Adapted
     from pansharp.adaptation.guard import Verdict
+    from pansharp.adaptation.settings import Adapted
     from pansharp.adaptation.trial import Trial
     from pansharp.geometry.register import Shift
     from pansharp.models.base import Fuser, SceneFacts
@@ -30,6 +30,7 @@ __all__ = [
     "note_bands",
     "note_shift",
     "refuse_adapting",
+    "refuse_weights",
     "with_passes",
     "workers_of",
 ]
@@ -145,7 +146,7 @@ def note_bands(outcome: Outcome) -> None:
 
 
 def refuse_adapting(options: FuseOptions) -> None:
-    """Refuse ``--adapt always`` for what cannot be adapted.
+    """Refuse ``--adapt always`` and weights for what cannot be adapted.
 
     Raises
     ------
@@ -156,6 +157,25 @@ def refuse_adapting(options: FuseOptions) -> None:
         raise ModelError(
             f"'{options.model}' is not a network: there is nothing to adapt; drop --adapt"
         )
+    refuse_weights(options, f"'{options.model}' is not a network")
+
+
+def refuse_weights(options: FuseOptions, why: str) -> None:
+    """Refuse the options about weights where nothing could be done with them.
+
+    Raises
+    ------
+    ModelError
+        One of them was given.
+    """
+    for flag, value in (
+        ("--weights", options.weights),
+        ("--save-weights", options.save_weights),
+        ("--checkpoint", options.checkpoint),
+        ("--adapt-minutes", options.adapt_minutes),
+    ):
+        if value is not None:
+            raise ModelError(f"{flag} is given, but {why}; drop {flag}")
 
 
 def with_passes(fuser: Fuser, facts: SceneFacts, passes: int) -> Fuser:

@@ -12,7 +12,7 @@ from pansharp.outcome.base import workers_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pansharp.adaptation.adapt import Adapted
+    from pansharp.adaptation.settings import Adapted
     from pansharp.models.networks import NetworkSpec
     from pansharp.options import FuseOptions
     from pansharp.outcome.base import Outcome
@@ -111,7 +111,8 @@ def try_candidates(
     progress : callable or None
         Called with (done, total, label).
     """
-    from pansharp.adaptation.adapt import AdaptSettings, adapt, resolve_device
+    from pansharp.adaptation.adapt import adapt, resolve_device
+    from pansharp.adaptation.settings import AdaptSettings
 
     trial = outcome.trial
     assert trial is not None
@@ -135,11 +136,9 @@ def try_candidates(
             own = replace(settings, checkpoint=Path(options.checkpoint) / name)
         adapted = adapt(name, trial, own, _labelled(progress, name, len(names)))
         error = _error(adapted, passes)
-        outcome.candidates.append({"name": name, "error_on_choosing_blocks": adapted.chosen})
+        outcome.candidates.append(_row(name, adapted, passes))
         if best is None or error < _error(best, passes):
             best, outcome.used = adapted, name
-        if len(names) > 1:
-            outcome.candidates[-1] |= adapted.scores[passes].as_dict()
     assert best is not None
     outcome.adapted = best
     for text in best.warnings:
@@ -148,6 +147,13 @@ def try_candidates(
 
 def _error(adapted: Adapted, passes: int) -> float:
     return adapted.scores[passes].ergas if adapted.chosen is None else adapted.chosen
+
+
+def _row(name: str, adapted: Adapted, passes: int) -> dict[str, object]:
+    """What the card says of a candidate."""
+    chosen = {} if adapted.chosen is None else {"choosing_error": round(adapted.chosen, 6)}
+    told = {key: adapted.facts[key] for key in ("steps", "best_step", "seconds")}
+    return {"name": name, **adapted.scores[passes].as_dict(), **chosen, **told}
 
 
 def _labelled(progress: Progress, name: str, count: int) -> Progress:

@@ -10,7 +10,7 @@ from pansharp.errors import ModelError
 from pansharp.hyperspectral import prepare_pair
 from pansharp.hyperspectral_trial import Judged, note_scores, rmse_to_hsi, score_all, trial_of
 from pansharp.models import create_model, is_network
-from pansharp.outcome.base import Clock, workers_of
+from pansharp.outcome.base import Clock, refuse_weights, workers_of
 from pansharp.outcome.cube import outcome_of
 from pansharp.outcome.cube_fusers import (
     FromComponents,
@@ -118,6 +118,7 @@ def fuse_learned(
             f"'{options.model}' is fitted to the scene and --adapt is never; drop --adapt never or "
             "choose a method such as 'fuse-sylvester'"
         )
+    refuse_weights(options, "what is fitted to a cube is fitted to it alone")
     clock = Clock()
     if progress:
         progress(0, 1, "registering")
@@ -221,7 +222,8 @@ def _learn_network(
     def fit(
         scenes: list[Scene], facts: SceneFacts, own: Basis, shown: Progress
     ) -> tuple[CubeNetwork, dict[str, object]]:
-        use_threads(workers)
+        # One thread: on a busy machine more of them wait for each other most of the time.
+        use_threads(1)
         return adapt_cube(
             name,
             scenes,

@@ -53,7 +53,7 @@ def fuse_network(
     from pansharp.adaptation.guard import compare
     from pansharp.adaptation.trial import PASSES, Trial
     from pansharp.outcome.candidates import candidates, shared_budget, try_candidates
-    from pansharp.outcome.start import GivenWeights
+    from pansharp.outcome.start import GivenWeights, keep_weights
 
     given = GivenWeights(options.weights) if options.weights is not None else None
     if options.adapt == "never" and given is None:
@@ -100,6 +100,7 @@ def fuse_network(
     hopeless = all(verdicts[k].word == "worse" for k in allowed)
     if hopeless and not options.force:
         _fall_back(outcome, verdicts, allowed, options, progress)
+        keep_weights(outcome, options, given)
         outcome.timings["scoring"] = clock.lap()
         return outcome
     _predict(outcome, options, folder, progress)
@@ -109,6 +110,13 @@ def fuse_network(
     if outcome.verdict.word == "worse" and not options.force:
         _fall_back(outcome, verdicts, (outcome.passes,), options, progress)
     _judge_notes(outcome)
+    if given is not None and given.trained_on(original):
+        outcome.verdict = None
+        outcome.warn(
+            f"the weights '{options.weights}' were trained on this very scene: no block is unseen, "
+            "so its scores are left out"
+        )
+    keep_weights(outcome, options, given)
     outcome.timings["scoring"] = clock.lap()
     return outcome
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pansharp.errors import ModelError, WeightsError
+from pansharp.card import digest
+from pansharp.errors import WeightsError
 from pansharp.weights import WeightsCard, check_fits, find_weights, load_weights, save_weights
 
 if TYPE_CHECKING:
@@ -14,32 +16,18 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pansharp.adaptation.adapt import Start
+    from pansharp.adaptation.settings import Start
     from pansharp.adaptation.trial import Trial
     from pansharp.options import FuseOptions
     from pansharp.outcome.base import Outcome
+    from pansharp.scene import Scene
 
-__all__ = ["GivenWeights", "keep_weights", "refuse_weights"]
+__all__ = ["GivenWeights", "keep_weights"]
 
 #: Characters of a digest that name weights on a card.
 _SHORT = 12
-
-
-def refuse_weights(options: FuseOptions, why: str) -> None:
-    """Refuse weights where nothing could be done with them.
-
-    Raises
-    ------
-    ModelError
-        They were given, or asked for.
-    """
-    for flag, value in (
-        ("--weights", options.weights),
-        ("--save-weights", options.save_weights),
-        ("--checkpoint", options.checkpoint),
-    ):
-        if value is not None:
-            raise ModelError(f"{flag} is given, but {why}; drop {flag}")
+#: Facts of the adaptation that the weights' own card repeats.
+_TOLD = ("steps", "peak_rate", "flips", "weights", "retrained_on_all")
 
 
 class GivenWeights:
@@ -67,6 +55,11 @@ class GivenWeights:
         """What the score card calls them: name of the file and start of the digest."""
         return f"{self.path.stem} ({self.card.digest[:_SHORT]})"
 
+    def trained_on(self, scene: Scene) -> bool:
+        """Whether files of the scene were among those that the weights were trained on."""
+        known = self.card.recipe.get("scene_digests", ())
+        return not set(known).isdisjoint(_digests(scene))
+
     def start(self, trial: Trial, network: str) -> tuple[Start, list[str]]:
         """Check the weights against a scene.
 
@@ -89,7 +82,7 @@ class GivenWeights:
         WeightsError
             They are for other bands, another ratio or another range of values.
         """
-        from pansharp.adaptation.adapt import Start
+        from pansharp.adaptation.settings import Start
 
         scene, card = trial.scene, self.card
         try:
@@ -111,6 +104,13 @@ class GivenWeights:
         return Start(self.label, card.arch, self.state, scale), notes
 
 
+def _digests(scene: Scene) -> list[str]:
+    """Digests of the files of a scene; none for scenes that come from arrays."""
+    paths = [Path(path) for files in scene.files.values() for path in files]
+    found = [digest(path) for path in paths]
+    return sorted(str(one.get("sha256") or one.get("sha256_of_parts")) for one in found if one)
+
+
 def _largest(trial: Trial) -> float:
     """Largest valid value of MS and PAN in the windows of a trial, counts."""
     found = [0.0]
@@ -121,7 +121,7 @@ def _largest(trial: Trial) -> float:
     return float(np.max(found))
 
 
-def keep_weights(outcome: Outcome, options: FuseOptions, scores: Mapping[str, object]) -> None:
+def keep_weights(outcome: Outcome, options: FuseOptions, given: GivenWeights | None = None) -> None:
     """Write the weights of the product where ``--save-weights`` says.
 
     Raises
@@ -138,7 +138,12 @@ def keep_weights(outcome: Outcome, options: FuseOptions, scores: Mapping[str, ob
             f"'{outcome.used}'"
         )
         return
-    facts = adapted.facts
+    facts, trial = adapted.facts, outcome.trial
+    assert trial is not None
+    # Weights remember every scene that they have seen, through any number of starts.
+    earlier = [] if given is None else list(given.card.recipe.get("scene_digests", ()))
+    name = trial.best_classical(outcome.passes)
+    best = {"name": name, **trial.classical(name, outcome.passes).as_dict()}
     card = WeightsCard(
         network=outcome.used,
         arch=adapted.arch,
@@ -155,11 +160,14 @@ def keep_weights(outcome: Outcome, options: FuseOptions, scores: Mapping[str, ob
         data=f"scene '{scene.name}', degraded by its ratio",
         terms="those of the scene",
         recipe={
-            key: facts[key]
-            for key in ("steps", "peak_rate", "flips", "weights", "retrained_on_all")
+            **{key: facts[key] for key in _TOLD},
+            "scene_digests": _digests(scene) + earlier,
         },
         seed=options.seed,
-        scores=scores,
+        scores={
+            "on unseen blocks of this scene": adapted.scores[outcome.passes].as_dict(),
+            "best classical method there": best,
+        },
     )
     state = {key: value.contiguous() for key, value in adapted.network.state_dict().items()}
     save_weights(options.save_weights, state, card)

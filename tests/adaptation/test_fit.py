@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from pansharp.adaptation.adapt import AdaptSettings, adapt, resolve_device
+from pansharp.adaptation.adapt import adapt, resolve_device
 from pansharp.adaptation.anchored import Scaling, guide_bands, network_inputs
 from pansharp.adaptation.fit import FitPlan, fit
 from pansharp.adaptation.ground import Ground, predict_ground
 from pansharp.adaptation.level import BORDER
+from pansharp.adaptation.settings import AdaptSettings
 from pansharp.adaptation.split import GUARD
 from pansharp.adaptation.trial import Trial
 from pansharp.engine import facts_of
