@@ -159,6 +159,14 @@ def test_every_other_order_is_refused_and_the_right_one_offered(make_card, known
     assert [order[i] for i in offered] == [0, 1, 2, 3]
 
 
+def test_names_that_mean_no_colour_still_tell_an_order(make_card):
+    """Nobody knows what they are, but the same names in another order are another order."""
+    card = make_card(sensor=None, band_names=("aa", "bb", "cc", "dd"))
+    assert "--bands 2,1,3,4" in _refused(card, sensor=None, band_names=("bb", "aa", "cc", "dd"))
+    notes = check_fits(card, bands=4, ratio=4.0, band_names=("aa", "bb", "cc", "ee"))
+    assert any("order of the bands could not be checked" in note for note in notes)
+
+
 def test_cubes_are_compared_by_the_nearest_wavelength(make_card):
     waves = tuple(450.0 + 10 * i for i in range(40))
     card = make_card(
