@@ -56,6 +56,10 @@ def test_what_fits_has_no_notes(make_card):
             {"bands": 8, "band_names": (), "sensor": "wv3"},
             ("for 4 bands (blue, green, red, nir1)", "has 8 (coastal", "--bands 2,3,5,7"),
         ),
+        (
+            {"bands": 8, "band_names": [f"b{i}" for i in range(1, 9)], "sensor": "wv3"},
+            ("has 8 (coastal", "--bands 2,3,5,7"),
+        ),
         ({"bands": 3, "band_names": ("blue", "green", "red")}, ("has 3", "use weights for")),
     ],
 )
