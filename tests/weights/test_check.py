@@ -56,6 +56,10 @@ def test_what_fits_has_no_notes(make_card):
             {"bands": 8, "band_names": (), "sensor": "wv3"},
             ("for 4 bands (blue, green, red, nir1)", "has 8 (coastal", "--bands 2,3,5,7"),
         ),
+        (
+            {"bands": 8, "band_names": [f"b{i}" for i in range(1, 9)], "sensor": "wv3"},
+            ("has 8 (coastal", "--bands 2,3,5,7"),
+        ),
         ({"bands": 3, "band_names": ("blue", "green", "red")}, ("has 3", "use weights for")),
     ],
 )
@@ -157,6 +161,14 @@ def test_every_other_order_is_refused_and_the_right_one_offered(make_card, known
     # Taking the scene's bands in the order that is offered gives that of the weights.
     offered = [int(n) - 1 for n in str(caught.value).rpartition("--bands ")[2].split(",")]
     assert [order[i] for i in offered] == [0, 1, 2, 3]
+
+
+def test_names_that_mean_no_colour_still_tell_an_order(make_card):
+    """Nobody knows what they are, but the same names in another order are another order."""
+    card = make_card(sensor=None, band_names=("aa", "bb", "cc", "dd"))
+    assert "--bands 2,1,3,4" in _refused(card, sensor=None, band_names=("bb", "aa", "cc", "dd"))
+    notes = check_fits(card, bands=4, ratio=4.0, band_names=("aa", "bb", "cc", "ee"))
+    assert any("order of the bands could not be checked" in note for note in notes)
 
 
 def test_cubes_are_compared_by_the_nearest_wavelength(make_card):

@@ -178,6 +178,43 @@ def test_any_truncation_or_addition_is_found(weights_file, data):
     assert "more than its header says" in _refused(changed)
 
 
+def _more_entries(text):
+    return text.replace('{"__metadata__":{', '{"__metadata__":{"more":"x",')
+
+
+def _twice(text):
+    return text.replace('{"__metadata__":', '{"__metadata__":{"pansharp":"x"},"__metadata__":')
+
+
+def _escaped(text):
+    r"""The same card, spelt otherwise: ``\u0061`` is an a."""
+    return text.replace("a scene of", "\\\\u0061 scene of")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(lambda text: text + "\n", lambda text: text + "\t", lambda text: " " + text),
+        *(lambda text: text.replace(":", ": "), _more_entries, _twice, _escaped),
+        lambda text: text.replace("{", '{"x":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},', 1),
+    ],
+)
+def test_a_header_that_means_the_same_is_refused_too(weights_file, change):
+    """Nothing but what was written is taken, also where JSON sees no difference."""
+    blob = weights_file.read_bytes()
+    length = int.from_bytes(blob[:8], "little")
+    text = blob[8 : 8 + length].decode().rstrip()
+    path = weights_file.with_name("changed.safetensors")
+    for new, known in ((text, True), (change(text), False)):
+        header = new.encode()
+        path.write_bytes(struct.pack("<Q", len(header)) + header + blob[8 + length :])
+        if known:
+            assert load_weights(path)[0].seed == 7
+        else:
+            assert new != text
+            _refused(path)
+
+
 @_MANY
 @given(blob=st.binary(max_size=200))
 def test_any_bytes_are_refused_in_one_line(tmp_path, blob):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 
@@ -60,6 +63,14 @@ def test_architecture_of_the_card_counts_not_todays_defaults(make_card, tmp_path
     monkeypatch.setattr("pansharp.weights.tensors.build_network", note)
     restore(*load_weights(path))
     assert {"width": 16, "blocks": 2}.items() <= asked.items()
+
+
+def test_networks_know_what_they_were_built_with():
+    net = build_network("cyformer-small", ms_bands=3, pan_bands=2, depths=(1,))
+    assert net.arguments["depths"] == (1,)
+    assert net.arguments["width"] == 36
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert other.arguments == net.arguments
 
 
 def test_half_precision_is_widened(make_card, network, tmp_path):
