@@ -35,6 +35,7 @@ _LAYERS: dict[str, set[str]] = {
     "tiling": {"geometry/grids"},
     "chips": {"scene", "source", "geometry"},
     "models": {"filters", "sensors", "geometry", "chips"},
+    "weights": {"models", "sensors"},
     "evaluation": {"filters", "sensors", "tiling"},
     "writers": {"geometry/grids", "tiling"},
     "engine": {"models", "chips", "geometry", "sensors", "tiling", "scene", "source"},
@@ -51,7 +52,7 @@ _CONDUCTORS = {
 }
 _TOP = {"cli", "__main__"}
 
-_TORCH = ("models/", "adaptation/", "training/")
+_TORCH = ("models/", "adaptation/", "training/", "weights/tensors", "weights/checkpoint")
 _TORCH_FREE = ("models/__init__", "models/base", "models/classical/", "models/hyperspectral/")
 _RASTERIO = ("readers/", "source", "writers", "geometry/ortho", "demo", "simulate", "large_scene")
 _LATE_ONLY = {"torch", "xarray", "dask", "scipy", "rasterio"}

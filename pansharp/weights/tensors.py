@@ -1,0 +1,119 @@
+"""The part of weights files that needs torch: tensors to bytes, and back into a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from pansharp.errors import PansharpError, WeightsError
+from pansharp.models.networks import build_network
+from pansharp.weights.content import ENTRY, split, stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+    from pansharp.weights.card import WeightsCard
+
+__all__ = ["packed", "restored", "unpacked"]
+
+
+def packed(state: Mapping[str, Tensor], card: WeightsCard) -> tuple[bytes, str]:
+    """The bytes of a weights file, and its digest.
+
+    Raises
+    ------
+    WeightsError
+        There are no tensors, an entry is no dense tensor, or one holds NaN.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise WeightsError(
+                f"'{name}' of the state dict is a {type(value).__name__}, not a tensor; give what "
+                "state_dict() of a network returns"
+            )
+        if value.is_floating_point() and bool(torch.isnan(value).any()):
+            raise WeightsError(
+                f"'{name}' holds NaN: the training went wrong, and these weights are not saved; "
+                "go back to the last good state or lower the rate"
+            )
+        # A copy: tensors that share memory are written out, and any layout becomes the plain one.
+        tensors[name] = value.detach().to("cpu", copy=True).contiguous()
+    if not tensors:
+        raise WeightsError("the state dict is empty: there is nothing to save")
+    try:
+        digest, entry = stamp(card, split(save(tensors)))
+        return save(tensors, {ENTRY: entry}), digest
+    except (SafetensorError, ValueError, KeyError) as problem:
+        raise WeightsError(f"the state dict cannot be saved as safetensors: {problem}") from None
+
+
+def unpacked(blob: bytes) -> dict[str, Tensor]:
+    """Tensors by name of a file that has been checked, in the order of their names.
+
+    Raises
+    ------
+    WeightsError
+        The file has data types that torch does not know.
+    """
+    try:
+        state = load(blob)
+    except (KeyError, ValueError, RuntimeError, TypeError) as problem:
+        raise WeightsError(f"the tensors cannot be read by torch: {problem}") from None
+    return {name: state[name] for name in sorted(state)}
+
+
+def restored(card: WeightsCard, state: Mapping[str, Tensor]) -> nn.Module:
+    """See :func:`pansharp.weights.restore`."""
+    with torch.random.fork_rng(devices=[]):
+        try:
+            network = build_network(
+                card.network,
+                ms_bands=card.ms_bands,
+                pan_bands=card.pan_bands,
+                ratio=card.ratio,
+                **card.arch,
+            )
+        except PansharpError as problem:
+            raise WeightsError(f"the card's network cannot be built: {problem}") from None
+        except (TypeError, ValueError, RuntimeError, ArithmeticError) as problem:
+            arch = ", ".join(f"{key}={value!r}" for key, value in card.arch.items())
+            raise WeightsError(
+                f"network '{card.network}' cannot be built with {arch or 'its defaults'} as the "
+                f"card of the weights asks: {problem}"
+            ) from None
+    _load_strictly(card.network, network, state)
+    return network.eval()
+
+
+def _load_strictly(name: str, network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    wanted = network.state_dict()
+    for missing, found, text in (
+        (wanted.keys() - state.keys(), wanted, "the weights lack"),
+        (state.keys() - wanted.keys(), state, "the weights have, beyond what there is,"),
+    ):
+        if missing:
+            raise WeightsError(
+                f"{text} {len(missing)} of {len(found)} tensors of {name} as its card describes "
+                f"it, the first is '{min(missing)}'; the file is that of another architecture or "
+                "version"
+            )
+    for key, ours in wanted.items():
+        theirs = state[key]
+        if theirs.shape != ours.shape:
+            raise WeightsError(
+                f"'{key}' has the shape {tuple(theirs.shape)} in the weights and "
+                f"{tuple(ours.shape)} in {name} as the card describes it; the card is not that of "
+                "these weights"
+            )
+        if theirs.is_floating_point() != ours.is_floating_point():
+            raise WeightsError(
+                f"'{key}' is {theirs.dtype} in the weights and {ours.dtype} in {name}; the file is "
+                "that of another version"
+            )
+    network.load_state_dict(dict(state), strict=True)
