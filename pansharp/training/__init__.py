@@ -66,6 +66,4 @@ def train(
 
     paths = [data] if isinstance(data, str | os.PathLike) else list(data)
     values = {**options, "model": model, "data": tuple(os.fspath(path) for path in paths)}
-    return run_training(
-        Path(output), values, resume=resume, overwrite=overwrite, progress=progress
-    )
+    return run_training(Path(output), values, resume=resume, overwrite=overwrite, progress=progress)

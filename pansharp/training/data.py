@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from pansharp.errors import OptionError, SceneError
-from pansharp.geometry.grids import Window
 from pansharp.geometry.kernels import glp_halo
 from pansharp.training.examples import grain_of, lattice
 from pansharp.training.forms import Cell, anchored_cell, fit_anchor, published_cell
@@ -26,8 +25,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from pansharp.geometry.grids import Window
     from pansharp.models.facts import TrainingRecipe
     from pansharp.training.examples import Site, Traits
+    from pansharp.training.forms import AnchorFit
 
     Floats = NDArray[np.float32]
     Patch = tuple[Floats, Floats, Floats, NDArray[np.bool_] | None]
@@ -172,8 +173,10 @@ class Collection:
         self.sites, self.places, self.form = sites, places, form
         self.value_scale = value_scale
         self.ratio = sites[0].traits.ratio
-        self._fits = Memo(lambda site: fit_anchor(self.sites[site]), lambda fit: 1, 1 << 20)
-        self._cells = Memo(self._make, lambda cell: cell.nbytes, _CACHE)
+        self._fits: Memo[int, AnchorFit] = Memo(
+            lambda site: fit_anchor(self.sites[site]), lambda fit: 1, 1 << 20
+        )
+        self._cells: Memo[int, Cell] = Memo(self._make, lambda cell: cell.nbytes, _CACHE)
         #: Cells with too few valid pixels; they are found out one by one.
         self._empty: set[int] = set()
 
@@ -271,10 +274,10 @@ class Sampler:
             self._patch(int(order[n]), np.random.default_rng([self.seed, 2, epoch, n]))
             for n in range(first + rank, first + self.recipe.batch, world)
         ]
+        guides, images, targets, masks = zip(*parts, strict=True)
         guide, image, target = (
-            torch.from_numpy(np.stack([part[i] for part in parts])) for i in range(3)
+            torch.from_numpy(np.stack(planes)) for planes in (guides, images, targets)
         )
-        masks = [part[3] for part in parts]
         valid = None
         if any(mask is not None for mask in masks):
             whole = np.ones((1, self.patch, self.patch), dtype=bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 from pansharp.geometry.grids import Window
@@ -145,6 +146,6 @@ def lattice(area: Window, side: int, grain: int) -> list[Window]:
     rows, cols = cuts(area.height), cuts(area.width)
     return [
         Window(area.row + top, area.col + left, bottom - top, right - left)
-        for top, bottom in zip(rows, rows[1:], strict=False)
-        for left, right in zip(cols, cols[1:], strict=False)
+        for top, bottom in pairwise(rows)
+        for left, right in pairwise(cols)
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pansharp.training.data import Collection
-    from pansharp.training.forms import Cell
+    from pansharp.training.forms import AnchorFit, Cell
     from pansharp.training.parallel import Processes
 
 __all__ = ["INDICES", "Judge", "autocast"]
@@ -63,9 +63,7 @@ class Judge:
         #: Name of the quality index.
         self.quality = "q2n" if collection.sites[0].traits.ms_bands <= _FEW_BANDS else "psnr"
 
-    def score(
-        self, network: nn.Module, processes: Processes, precision: str
-    ) -> dict[str, float]:
+    def score(self, network: nn.Module, processes: Processes, precision: str) -> dict[str, float]:
         """Mean scores of the network over the cells, counts.
 
         Parameters
@@ -105,7 +103,9 @@ class Judge:
     def classical(self, processes: Processes) -> dict[str, float]:
         """Mean scores of MTF-GLP-FS over the same cells (PAN and MS only)."""
         sites, places = self.collection.sites, self.collection.places
-        fits = Memo(lambda site: fit_anchor(sites[site]), lambda fit: 1, 1 << 16)
+        fits: Memo[int, AnchorFit] = Memo(
+            lambda site: fit_anchor(sites[site]), lambda fit: 1, 1 << 16
+        )
 
         def cells() -> Iterator[tuple[int, Cell]]:
             for n in self.chosen[processes.rank :: processes.world]:
@@ -159,7 +159,9 @@ class Judge:
         mask = None if cell.valid is None else cell.valid[inner, inner]
         ratio = self.collection.ratio
         # Rounding to whole counts would leave nothing of fractions.
-        rounding = "uint16" if float(np.abs(reference).max()) >= 64 else "none"
+        rounding: Literal["uint16", "none"] = (
+            "uint16" if float(np.abs(reference).max()) >= 64 else "none"
+        )
         block = min(32, *reference.shape[1:])
         if self.quality == "q2n":
             quality = q2n(

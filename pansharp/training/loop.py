@@ -20,7 +20,7 @@ from pansharp.training.schedule import Schedule
 from pansharp.training.state import load_state, random_state, restore_random, save_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -69,7 +69,9 @@ class Course:
     save_every: float
 
     @classmethod
-    def of(cls, recipe: TrainingRecipe, epoch: int, precision: str, workers: int, save: float) -> Course:
+    def of(
+        cls, recipe: TrainingRecipe, epoch: int, precision: str, workers: int, save: float
+    ) -> Course:
         """Course of a recipe on data whose epoch has `epoch` steps."""
         steps = recipe.steps if recipe.epochs is None else recipe.epochs * epoch
         assert steps is not None
@@ -101,6 +103,8 @@ class Trainer:
         Where rows go; None in all processes but the first.
     keep : callable
         ``keep(name, network, row)`` writes a weights file.
+    identity : sequence of int
+        Numbers that tell the data apart: a state of other data is refused.
     progress : callable, optional
         Called with (done, total, label).
     """
@@ -115,12 +119,14 @@ class Trainer:
         folder: Path,
         log: Log | None,
         keep: Callable[[str, nn.Module, Row], None],
+        identity: Sequence[int],
         progress: Callable[[float, float, str], None] | None = None,
     ) -> None:
         recipe = course.recipe
         self.network, self.sampler, self.judge = network, sampler, judge
         self.course, self.processes, self.folder = course, processes, folder
         self.log, self.keep, self.progress = log, keep, progress
+        self.identity = list(identity)
         self.schedule = Schedule(recipe, course.steps, course.epoch)
         self.objective = processes.wrapped(Objective(network, recipe.loss))
         kind = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
@@ -250,8 +256,8 @@ class Trainer:
         for kept, new in pairs:
             kept.lerp_(new, 1.0 - decay)
         buffers = zip(self.average.buffers(), self.network.buffers(), strict=True)
-        for kept, new in buffers:
-            kept.copy_(new)
+        for old, current in buffers:
+            old.copy_(current)
 
     def _count(self, loss: Tensor, terms: Mapping[str, Tensor]) -> None:
         values = {"loss": loss, **(terms if len(terms) > 1 else {})}
@@ -269,7 +275,7 @@ class Trainer:
         done = self.processes.total(self.sums) if self.sums else {}
         taken = done.pop("count", 0.0)
         row |= {key: value / taken for key, value in done.items()}
-        row |= {key: value for key, value in scores.items() if key != "cells"}
+        row |= scores
         row["rate"] = self.schedule.rate(max(0, self.step - 1)) * self.factor
         self.seconds += time.perf_counter() - begin
         row["seconds"] = self.seconds
@@ -321,6 +327,7 @@ class Trainer:
             "rows": self.rows,
             "seconds": self.seconds,
             "world": self.processes.world,
+            "identity": self.identity,
         }
         if self.processes.first:
             content |= {
@@ -338,6 +345,11 @@ class Trainer:
                 f"the run was begun with {state['world']} processes and {self.processes.world} are "
                 "here; start it with as many"
             )
+        if state["identity"] != self.identity:
+            raise ModelError(
+                "the data is not what it was when the run began: other files, or another number "
+                "of items; begin anew with --overwrite"
+            )
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler = self._fresh_scaler()
@@ -348,7 +360,9 @@ class Trainer:
             setattr(self, key, state[key])
         self.rows = list(state["rows"])
         # Sums of all processes; the others begin anew.
-        self.sums = dict(state["sums"]) if self.processes.first else dict.fromkeys(state["sums"], 0.0)
+        self.sums = (
+            dict(state["sums"]) if self.processes.first else dict.fromkeys(state["sums"], 0.0)
+        )
         if self.log is not None:
             self.log.rows = list(self.rows)
             self.log.write()

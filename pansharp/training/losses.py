@@ -85,7 +85,8 @@ def _charbonnier(output: Tensor, target: Tensor) -> Tensor:
     error = output - target
     # Not unitary, as in the authors' code: its weight belongs to patches of 64 x 64.
     modulus = torch.fft.rfft2(error).abs().mean()
-    return _FFT_BUGPAN * modulus + (error.square() + _CORNER**2).sqrt().mean()
+    total: Tensor = _FFT_BUGPAN * modulus + (error.square() + _CORNER**2).sqrt().mean()
+    return total
 
 
 def _hetssnet(

@@ -53,7 +53,7 @@ class Memo(Generic[K, V]):
             with self._lock:
                 del self._slots[key]
             slot.set_exception(problem)
-            return
+            raise
         with self._lock:
             slot.set_result(value)
             self._total += self._size(value)

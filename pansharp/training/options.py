@@ -126,12 +126,13 @@ class TrainOptions:
             raise OptionError("--epochs and --steps both give the length; take one of them")
         if "rate" in given and not given["rate"] > 0:
             raise OptionError(f"--rate is {given['rate']}; it must be above 0")
+        if "arch" in given:
+            given["arch"] = _exchanged(given["arch"], tuple)
         return cls(**given)
 
     def to_dict(self) -> dict[str, Any]:
         """All options in JSON types."""
-        content = asdict(self)
-        return {key: list(v) if isinstance(v, tuple) else v for key, v in content.items()}
+        return {key: _exchanged(value, list) for key, value in asdict(self).items()}
 
     def difference(self, other: Mapping[str, Any]) -> str | None:
         """Say how options of an earlier part of the run differ; None where they do not."""
@@ -141,12 +142,22 @@ class TrainOptions:
         return None
 
 
+def _exchanged(value: Any, kind: type[list[Any]] | type[tuple[Any, ...]]) -> Any:
+    """Sequences as lists, which JSON has, or as tuples, which networks take."""
+    if isinstance(value, Mapping):
+        return {key: _exchanged(entry, kind) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return kind(_exchanged(entry, kind) for entry in value)
+    return value
+
+
 def _check_model(given: dict[str, Any]) -> None:
     name = str(given["model"]).lower()
     if not is_network(name):
         known = list_models("network")
         if name in list_models():
-            raise ModelError(f"'{name}' is no network, there is nothing to train; networks: "
-                             + ", ".join(known))
+            raise ModelError(
+                f"'{name}' is no network, there is nothing to train; networks: {', '.join(known)}"
+            )
         get_network(name)
     given["model"] = name

@@ -7,7 +7,6 @@ import logging
 import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -31,6 +30,7 @@ from pansharp.weights import save_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from torch import nn
 
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["TrainingResult", "run_training"]
 
 log = logging.getLogger(__name__)
-
-Progress = "Callable[[float, float, str], None]"
 
 #: What was asked for, kept for a resumed run.
 OPTIONS = "run.json"
@@ -178,13 +176,11 @@ class _Setup:
             agreed([self.sites[0], *self.others])
         self._check_form()
         hold_out = not self.others
-        self.layout: Layout = lay_out(
-            self.sites, self.traits, self.recipe.patch, hold_out=hold_out
-        )
+        self.layout: Layout = lay_out(self.sites, self.traits, self.recipe.patch, hold_out=hold_out)
         if self.layout.patch < self.recipe.patch:
             self.notes.append(
-                f"patches have {self.layout.patch} pixels, not {self.recipe.patch}: the data has "
-                "no more"
+                f"patches have {self.layout.patch} pixels, not {self.recipe.patch}: they hold "
+                "whole coarse pixels and no more than the data has"
             )
         self.scale, self.scale_source = self._scale()
         self.flips = self._flips()
@@ -216,7 +212,11 @@ class _Setup:
         story = self._story(course, processes)
 
         def keep(name: str, kept: nn.Module, row: Row) -> None:
-            scores = {"validation": _scores(row), "step": int(row["step"])}
+            scores: dict[str, Any] = {
+                "validation": _scores(row),
+                "cells": int(row["cells"]),
+                "step": int(row["step"]),
+            }
             if classical is not None:
                 scores["mtf-glp-fs"] = _scores(classical)
             path = output / f"{name}.safetensors"
@@ -231,6 +231,7 @@ class _Setup:
             output,
             table,
             keep,
+            (len(self.layout.train), len(self.judge.collection), self.layout.patch, course.steps),
             self.progress,
         )
         for note in self.notes if processes.first else ():
@@ -296,8 +297,11 @@ class _Setup:
         if processes.first:
             try:
                 output.mkdir(parents=True, exist_ok=True)
-                if not resume:
-                    for name in _FILES:
+                for name in _FILES:
+                    # What a killed run was about to write.
+                    for part in output.glob(f"{name}.part*"):
+                        part.unlink(missing_ok=True)
+                    if not resume:
                         (output / name).unlink(missing_ok=True)
             except OSError as problem:
                 raise WriteError(f"cannot write into '{output}': {problem.strerror}") from problem
@@ -337,9 +341,9 @@ class _Setup:
             )
         ratio = self.traits.ratio
         if form == "published" and abs(ratio - round(ratio)) > 1e-3 * ratio:
+            advice = "take --form anchored" if task == "pan" else "resample the guide to one"
             raise OptionError(
-                f"the ratio is {ratio:.4g}; --form published needs a whole one, take --form "
-                "anchored"
+                f"the ratio is {ratio:.4g}; --form published needs a whole one, {advice}"
             )
 
     def _scale(self) -> tuple[float | None, str]:

@@ -71,6 +71,10 @@ def load_state(path: Path) -> dict[str, Any]:
         There is no such file, or it is none of ours.
     """
     try:
+        # A zip archive is what was saved; torch would try anything else as a bare pickle.
+        with path.open("rb") as file:
+            if file.read(4) != b"PK\x03\x04":
+                raise ValueError
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(
@@ -92,7 +96,13 @@ def random_state(processes: Processes) -> dict[str, Any]:
     version, words, second = random.getstate()
     state: dict[str, Any] = {
         "torch": processes.gathered(torch.get_rng_state()),
-        "numpy": [kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, gauss],
+        "numpy": [
+            kind,
+            torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            position,
+            has_gauss,
+            gauss,
+        ],
         "python": [version, list(words), second],
     }
     if processes.device.startswith("cuda"):

@@ -78,10 +78,12 @@ class TruthSite:
         """Give a window; `context` is there in any case, up to the border of the item."""
         scene, truth = self.read()
         reference = np.asarray(truth, dtype=np.float32)
-        broken = None if truth.dtype.kind != "f" else np.isfinite(reference).all(axis=0)
-        if broken is not None and not broken.all():
-            return Example(scene, np.where(broken, reference, np.float32(0)), broken, window)
-        return Example(scene, reference, None, window)
+        if truth.dtype.kind != "f":
+            return Example(scene, reference, None, window)
+        whole = np.asarray(np.isfinite(reference).all(axis=0))
+        if whole.all():
+            return Example(scene, reference, None, window)
+        return Example(scene, np.where(whole, reference, np.float32(0)), whole, window)
 
     def overview(self) -> list[Example]:
         """Give all of it."""
