@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -142,7 +143,12 @@ class CubeSite:
         reach = math.ceil(reach_of(ratio, gains) / ratio) * ratio
         grown = window.expand(max(context, reach)).intersect(self.area)
         inside = window.relative_to(grown)
-        cube, valid = read_padded(self.source, grown)
+        source = copy.deepcopy(self.source)
+        try:
+            cube, valid = read_padded(source, grown)
+        finally:
+            # A copy has open files of its own, and an archive more than a process may have.
+            source.close()
         if not cube.size or not np.isfinite(cube).all():
             raise SceneError(f"'{self.path}' holds values that are not finite; declare its nodata")
         guide = np.tensordot(self.guide.weights, cube, axes=1)
@@ -223,6 +229,7 @@ def cube_site(
             f"{max(LEAST_SIDE, 2 * ratio)} x {max(LEAST_SIDE, 2 * ratio)} at least"
         )
     seen = guide_of(guide, waves, path)
+    whole.close()
     sensor = sensor or metadata.sniff_sensor([dataset], [path], len(kept))
     names = whole.band_names
     traits = Traits(

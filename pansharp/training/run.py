@@ -303,6 +303,9 @@ class _Setup:
                         part.unlink(missing_ok=True)
                     if not resume:
                         (output / name).unlink(missing_ok=True)
+                for events in output.glob("events/events.out.tfevents*"):
+                    if not resume:
+                        events.unlink()
             except OSError as problem:
                 raise WriteError(f"cannot write into '{output}': {problem.strerror}") from problem
             content = json.dumps(self.options.to_dict(), indent=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -275,7 +276,9 @@ def _scene(path: str, ref: SceneRef, opening: Opening, opened: Scene | None) -> 
         wavelengths=scene.wavelengths,
     )
     inside = sample_windows(scene, scene.ms_source.height * scene.ms_source.width)[0]
-    return wald_site(scene.name, path, (inside, facts), traits, lambda: scene)
+    scene.close()
+    # A copy has no open files: each window is read through one of its own.
+    return wald_site(scene.name, path, (inside, facts), traits, partial(copy.deepcopy, scene))
 
 
 def _task(scene: Scene) -> str:

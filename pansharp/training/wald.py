@@ -42,7 +42,7 @@ class WaldSite:
     whole, area : Window
         MS pixels that may be read, and those that patches may lie in.
     read : callable
-        Gives the scene.
+        Gives the scene, with open files of its own if any.
     """
 
     name: str
@@ -59,7 +59,12 @@ class WaldSite:
         margin = math.ceil(max(context, reach_of(ratio, gains)) / grain) * grain
         # Both begin at the same phase of the coarse grid, so the cut does too.
         grown = window.expand(margin).intersect(self.whole)
-        reduced = reduce_window(self.read(), grown, gains)
+        scene = self.read()
+        try:
+            reduced = reduce_window(scene, grown, gains)
+        finally:
+            # An archive has more files than a process may hold open.
+            scene.close()
         if reduced.reference.shape[1:] != grown.shape:
             raise SceneError(
                 f"'{self.path}': PAN and MS of '{self.name}' do not cover the same ground in rows "

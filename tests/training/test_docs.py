@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pansharp.models.facts import TrainingRecipe
 from pansharp.models.networks import get_network, list_networks
+
+if TYPE_CHECKING:
+    from pansharp.models.facts import TrainingRecipe
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "training.md"
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +24,6 @@ from pansharp.training.wald import WaldSite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pansharp.training.examples import Site
 
@@ -111,6 +112,19 @@ def test_only_a_window_is_read(sites: Any, make_pair: Any) -> None:
     spied.example(Window(96, 96, 32, 32), 0)
     # The window, the blur around it, and the reach of the kernel that shrinks the PAN.
     assert max(max(shape) for shape in asked) <= 4 * (32 + 2 * 20) + 32
+
+
+def test_files_are_not_kept_open(
+    sites: Any, make_pair: Any, write_cube: Any, tmp_path: Path
+) -> None:
+    pair = make_pair(shape=(320, 320), nodata=0)
+    for site in (*sites(pair.ms), *sites(write_cube())):
+        site.example(site.area, 0)
+    table = Path("/proc/self/fd")
+    if not table.is_dir():
+        pytest.skip("needs /proc")
+    opened = [os.path.realpath(entry) for entry in table.iterdir()]
+    assert not [name for name in opened if name.startswith(str(tmp_path))]
 
 
 def test_nodata_is_no_truth(sites: Any, make_pair: Any) -> None:
