@@ -120,6 +120,22 @@ SIGNATURES: list[tuple[str, str, list[str], dict[str, object]]] = [
     ("pansharp.filters", "interp23", ["ms", "ratio"], {}),
     ("pansharp.filters", "degrade", ["ms", "pan"], {}),
     ("pansharp.models", "import_official", ["name", "state_dict"], {}),
+    ("pansharp.weights", "save_weights", ["path", "state_dict", "card"], {}),
+    ("pansharp.weights", "load_weights", ["path"], {}),
+    ("pansharp.weights", "read_card", ["path"], {}),
+    ("pansharp.weights", "find_weights", ["name_or_path"], {}),
+    ("pansharp.weights", "list_weights", [], {"check": True}),
+    ("pansharp.weights", "restore", ["card", "state"], {}),
+    (
+        "pansharp.weights",
+        "check_fits",
+        ["card"],
+        {
+            **dict.fromkeys(("bands", "ratio"), inspect.Parameter.empty),
+            **dict.fromkeys(("network", "task", "pan_bands", "sensor", "largest")),
+            **dict.fromkeys(("band_names", "wavelengths_nm", "mtf_gains"), ()),
+        },
+    ),
     (
         "pansharp.models",
         "build_network",

@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "models": "List the fusion methods.",
     "sensors": "List the sensors with bands and MTF gains.",
     "readers": "List the formats that can be read.",
+    "weights": "List, inspect and import files of trained weights.",
     "demo": "Run the whole job on a small real cube, offline.",
 }
 

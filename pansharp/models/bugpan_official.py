@@ -78,6 +78,11 @@ def import_official(state: Mapping[str, Tensor], **arch: Any) -> BUGPan:
         then: on a random network the predicted correction changed by 20 to 39 % of its spread.
     """
     found = _architecture(state)
+    if arch.get("ratio", found["ratio"]) != found["ratio"]:
+        raise WeightsError(
+            f"the checkpoint has {found['scales']} scales, those of a ratio of {found['ratio']}, "
+            f"not of {arch['ratio']:g}; give the ratio that it was trained for"
+        )
     network = BUGPan(**{**found, **arch, "faithful": True})
     state = dict(state)
     ours = network.state_dict()

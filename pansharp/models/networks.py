@@ -28,6 +28,7 @@ __all__ = [
     "AdaptationRecipe",
     "NetworkSpec",
     "build_network",
+    "full_arch",
     "get_network",
     "has_network",
     "import_official",
@@ -139,16 +140,52 @@ def build_network(
     """
     spec = get_network(name)
     factory = _load(spec.factory)
-    known = [p for p in inspect.signature(factory).parameters if p not in _COMMON]
-    for key in arch:
-        if key not in known:
-            raise OptionError(f"network '{spec.name}' has no option '{key}'; {nearest(key, known)}")
+    _check_options(spec, arch)
     network: nn.Module = factory(
         ms_bands=ms_bands, pan_bands=pan_bands, ratio=ratio, **{**spec.arch, **arch}
     )
     if not callable(getattr(network, "residual", None)):
         raise ModelError(f"network '{spec.name}' has no residual(guide, up); see NetworkSpec")
     return network
+
+
+def full_arch(name: str, arch: Mapping[str, object]) -> dict[str, object]:
+    """Complete architecture arguments by the defaults of the table and of the network.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`list_networks`.
+    arch : mapping
+        As :func:`build_network` takes them.
+
+    Returns
+    -------
+    dict
+        Every architecture argument that there is, so that the network can be built again when the
+        defaults have changed.
+
+    Raises
+    ------
+    UnknownModelError
+        If there is no network `name`.
+    OptionError
+        If an architecture argument does not exist.
+
+    Examples
+    --------
+    >>> full_arch("rescnn-tiny", {})
+    {'width': 16, 'blocks': 2}
+    """
+    spec = get_network(name)
+    _check_options(spec, arch)
+    parameters = inspect.signature(_load(spec.factory)).parameters.values()
+    defaults = {
+        p.name: p.default
+        for p in parameters
+        if p.name not in _COMMON and p.default is not inspect.Parameter.empty
+    }
+    return {**defaults, **spec.arch, **arch}
 
 
 def import_official(name: str, state_dict: Mapping[str, Tensor], **arch: Any) -> nn.Module:
@@ -174,6 +211,8 @@ def import_official(name: str, state_dict: Mapping[str, Tensor], **arch: Any) ->
         If there is no network `name`.
     ModelError
         If no official weights exist for it.
+    OptionError
+        If an architecture argument does not exist.
     WeightsError
         If a key is missing, left over, or has another shape; the message names it.
     """
@@ -184,8 +223,17 @@ def import_official(name: str, state_dict: Mapping[str, Tensor], **arch: Any) ->
             f"network '{spec.name}' has no official weights ({spec.note}); those that have: "
             + (", ".join(known) or "none")
         )
+    _check_options(spec, {key: value for key, value in arch.items() if key != "ratio"})
     network: nn.Module = _load(spec.importer)(state_dict, **{**spec.arch, **arch})
     return network.eval()
+
+
+def _check_options(spec: NetworkSpec, arch: Mapping[str, object]) -> None:
+    parameters = inspect.signature(_load(spec.factory)).parameters
+    known = [name for name in parameters if name not in _COMMON]
+    for key in arch:
+        if key not in known:
+            raise OptionError(f"network '{spec.name}' has no option '{key}'; {nearest(key, known)}")
 
 
 def _load(where: str) -> Any:

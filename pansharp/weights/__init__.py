@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pansharp.weights.card import FORMS, TASKS, WeightsCard
 from pansharp.weights.check import check_fits
-from pansharp.weights.file import load_weights, read_card, restore, save_weights
+from pansharp.weights.file import load_weights, read_card, restore, save_weights, verify
 from pansharp.weights.places import (
     FoundWeights,
     cache_folder,
@@ -27,4 +27,5 @@ __all__ = [
     "restore",
     "save_weights",
     "shipped_folder",
+    "verify",
 ]

@@ -13,7 +13,7 @@ from pansharp.errors import PansharpError, WeightsError
 from pansharp.models.networks import get_network
 from pansharp.registry import nearest
 
-__all__ = ["FORMS", "TASKS", "WeightsCard"]
+__all__ = ["FORMS", "OWN_FIELDS", "TASKS", "WeightsCard"]
 
 #: What weights are for: PAN and MS, or a guide and a hyperspectral cube.
 TASKS = ("pan", "hsi")
@@ -21,7 +21,7 @@ TASKS = ("pan", "hsi")
 FORMS = ("anchored", "published")
 
 #: Arguments of `build_network` that have fields of their own.
-_OWN_FIELDS = ("ms_bands", "pan_bands", "ratio")
+OWN_FIELDS = ("ms_bands", "pan_bands", "ratio")
 #: Wavelengths outside are given in another unit.
 _NANOMETRES = (100.0, 100_000.0)
 
@@ -39,8 +39,9 @@ class WeightsCard:
     network : str
         Name in the table of networks.
     arch : mapping
-        Architecture arguments on top of those of the table's entry; numbers, words, sequences and
-        mappings of them. Sequences become tuples.
+        Architecture arguments of the network; numbers, words, sequences and mappings of them.
+        Sequences become tuples. Those left out are those of the table's entry and the network's
+        defaults; a file holds all of them.
     task : {"pan", "hsi"}
         PAN and MS, or a guide and a hyperspectral cube.
     form : {"anchored", "published"}
@@ -196,7 +197,7 @@ class WeightsCard:
             )
         if not isinstance(self.arch, Mapping):
             raise WeightsError(f"arch in a weights card is {self.arch!r}: it must be a mapping")
-        for key in _OWN_FIELDS:
+        for key in OWN_FIELDS:
             if key in self.arch:
                 raise WeightsError(f"'{key}' in arch of a weights card: it is a field of its own")
         self._set("arch", _plain("arch", self.arch, strict=True))

@@ -17,7 +17,8 @@ __all__ = ["ANCHORED_FACTOR", "PUBLISHED_SHARE", "check_fits"]
 
 #: Ratios may differ by this share in the form "published": their networks know one ratio.
 PUBLISHED_SHARE = 0.02
-#: Ratios may differ by this factor in the form "anchored".
+#: Ratios may differ by this factor in the form "anchored": within it two thirds of the gain over
+#: the anchor stay or more, at a factor of 2 none may be left (docs/weights.md).
 ANCHORED_FACTOR = 1.5
 #: Values below this share of the scale are of another kind: reflectance instead of counts.
 _LEAST_SHARE = 0.01
@@ -85,7 +86,7 @@ def check_fits(
     """
     _check_kind(card, network, task, pan_bands)
     notes = _check_order(card, bands, band_names, wavelengths_nm, sensor)
-    _check_ratio(card, ratio)
+    notes += _check_ratio(card, ratio)
     notes += _check_range(card, largest)
     notes += _compare_sensors(card, sensor)
     notes += _compare_gains(card, mtf_gains)
@@ -150,6 +151,11 @@ def _check_order(
             f"{_whose(theirs.known, scene.known)} do not tell it; the weights need "
             f"{described(theirs)}"
         )
+    elif None in (*theirs.centres, *scene.centres):
+        known = [None not in order.centres for order in (theirs, scene)]
+        notes.append(
+            f"the wavelengths of {_whose(*known)} are not known; bands were compared by name"
+        )
     if shifted:
         at = shifted[0]
         notes.append(
@@ -165,20 +171,24 @@ def _whose(theirs: bool, scene: bool) -> str:
     return "the scene" if theirs else "the weights"
 
 
-def _check_ratio(card: WeightsCard, ratio: float) -> None:
+def _check_ratio(card: WeightsCard, ratio: float) -> list[str]:
+    if not ratio > 0:
+        raise WeightsError(f"the scene has a ratio of {ratio:g}; it must be above 0")
     factor = max(ratio, card.ratio) / min(ratio, card.ratio)
+    if factor <= 1 + PUBLISHED_SHARE:
+        return []
     if card.form == "published":
-        if factor > 1 + PUBLISHED_SHARE:
-            raise WeightsError(
-                f"the weights are for a ratio of {card.ratio:g}, the scene has {ratio:.4g}; use "
-                "weights for that ratio, or none"
-            )
-    elif factor > ANCHORED_FACTOR:
+        raise WeightsError(
+            f"the weights are for a ratio of {card.ratio:g}, the scene has {ratio:.4g}; use "
+            "weights for that ratio, or none"
+        )
+    if factor > ANCHORED_FACTOR:
         low, high = card.ratio / ANCHORED_FACTOR, card.ratio * ANCHORED_FACTOR
         raise WeightsError(
             f"the weights are for a ratio of {card.ratio:g} and serve from {low:.3g} to "
             f"{high:.3g}, the scene has {ratio:.4g}; use weights for that ratio, or none"
         )
+    return [f"the weights were trained for a ratio of {card.ratio:g}, the scene has {ratio:.4g}"]
 
 
 def _check_range(card: WeightsCard, largest: float | None) -> list[str]:
@@ -187,7 +197,8 @@ def _check_range(card: WeightsCard, largest: float | None) -> list[str]:
     if largest is None:
         return ["the range of values was not checked"]
     scale = card.value_scale
-    if largest > scale:
+    # Written so that NaN is refused too.
+    if not largest <= scale:
         raise WeightsError(
             f"the scene has values up to {largest:g}, the weights are for 0 to {scale:g}; use "
             "weights for that range, or bring the scene to the units they were trained in"

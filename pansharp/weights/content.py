@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -23,6 +24,7 @@ __all__ = [
     "Content",
     "Header",
     "digest_of",
+    "one_line",
     "opened",
     "read_header",
     "read_tensors",
@@ -108,6 +110,12 @@ def _card_text(card: WeightsCard) -> str:
     )
 
 
+def one_line(problem: Exception) -> str:
+    """The text of another library's error, short and on one line."""
+    text = " ".join(str(problem).split())
+    return text if len(text) <= 160 else f"{text[:157]}..."
+
+
 def split(blob: bytes) -> list[tuple[str, dict[str, Any]]]:
     """Name, and ``dtype``, ``shape``, ``data`` of each tensor of a safetensors file."""
     return list(deserialize(blob))  # type: ignore[no-untyped-call]
@@ -150,7 +158,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
                 f"{path}: no such weights file; 'pansharp weights list' shows those that are known"
             )
         with path.open("rb") as file:
-            yield file, path.stat().st_size
+            yield file, os.fstat(file.fileno()).st_size
     except OSError as problem:
         raise WeightsError(f"{path}: cannot be read: {problem.strerror or problem}") from problem
 
@@ -179,7 +187,7 @@ def read_header(path: Path, file: BinaryIO, size: int) -> Header:
             f"{path} is not safetensors, or is damaged; get the file anew, or give another one"
         )
     if size < _LENGTH + length:
-        raise _truncated(path, size, _LENGTH + length)
+        raise _truncated(path, size, f"its header alone has {_LENGTH + length}")
     file.seek(0)
     raw = file.read(_LENGTH + length)
     try:
@@ -239,7 +247,7 @@ def _check_size(path: Path, header: dict[str, Any], size: int, start: int) -> No
         raise _damaged(path, "its header") from None
     whole = start + max(ends)
     if size < whole:
-        raise _truncated(path, size, whole)
+        raise _truncated(path, size, f"there should be {whole}")
     if size > whole:
         raise WeightsError(
             f"{path} has {size} bytes, {size - whole} more than its header says; get the file anew"
@@ -254,8 +262,9 @@ def read_tensors(path: Path, header: Header, file: BinaryIO) -> Content:
     WeightsError
         The file is truncated or changed.
     """
-    blob = header.raw + file.read()
-    if len(blob) != header.size:
+    file.seek(0)
+    blob = file.read()
+    if len(blob) != header.size or not blob.startswith(header.raw):
         raise WeightsError(f"{path} changed while it was read; try again")
     try:
         raw = split(blob)
@@ -270,10 +279,8 @@ def read_tensors(path: Path, header: Header, file: BinaryIO) -> Content:
     return Content(header.card, blob, shapes)
 
 
-def _truncated(path: Path, size: int, whole: int) -> WeightsError:
-    return WeightsError(
-        f"{path} is truncated: {size} of {whole} bytes; the download broke off, get the file anew"
-    )
+def _truncated(path: Path, size: int, wanted: str) -> WeightsError:
+    return WeightsError(f"{path} is truncated: {size} bytes, {wanted}; get the file anew")
 
 
 def _damaged(path: Path, what: str) -> WeightsError:

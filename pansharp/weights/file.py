@@ -39,7 +39,8 @@ def save_weights(
     state_dict : mapping of str to Tensor
         All that ``load_state_dict`` needs, on any device and in any memory layout.
     card : WeightsCard
-        Its `digest` is not looked at.
+        Its `arch` is completed by the defaults of today, so that the file stays right when they
+        change; its `digest` is not looked at.
 
     Returns
     -------
@@ -50,7 +51,8 @@ def save_weights(
     Raises
     ------
     WeightsError
-        There are no tensors, one holds NaN, an entry is no tensor, or `path` ends otherwise.
+        There are no tensors, one holds NaN, an entry is no tensor, an architecture argument does
+        not exist, or `path` ends otherwise.
     WriteError
         The file cannot be written.
     """

@@ -71,11 +71,11 @@ def bands_of(
             band.centre_nm if centre is None else centre
             for centre, band in zip(centres, table, strict=True)
         )
-    shown = tuple(
-        _shown(names[i] if names else (table[i].name if table else ""), centres[i], i)
-        for i in range(count)
-    )
-    return Order(keys, centres, shown)
+    shown = tuple(names) or ("",) * count
+    if table and (not names or _merely_counted(names)):
+        shown = tuple(band.name for band in table)
+    places = zip(shown, centres, range(count), strict=True)
+    return Order(keys, centres, tuple(_shown(*place) for place in places))
 
 
 def _table(sensor: str | None, names: Sequence[str], count: int) -> tuple[Band, ...]:

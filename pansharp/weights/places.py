@@ -119,10 +119,11 @@ def find_weights(name_or_path: str | os.PathLike[str]) -> Path:
         There is none, or the name means two different files; the message offers near names.
     """
     text = os.fspath(name_or_path)
-    path = Path(text).expanduser() if text.startswith("~") else Path(text)
-    if path.is_file():
+    path = Path(text)
+    # These two take any text, also one too long for a path.
+    if os.path.isfile(text):
         return path
-    if path.is_dir():
+    if os.path.isdir(text):
         raise WeightsError(f"{text} is a folder; give a weights file or a name")
     wanted = path.name.lower().removesuffix(SUFFIX)
     files = _files()

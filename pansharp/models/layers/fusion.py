@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -63,7 +65,22 @@ class ResidualNetwork(nn.Module):
         Bands of the low-resolution image and of the guide.
     ratio : float
         Nominal ratio of the pixel sizes; the networks here read the actual one off the inputs.
+
+    Attributes
+    ----------
+    arguments : dict
+        The keywords that the network was built with, defaults left out: what a weights file must
+        say to have it built again.
     """
+
+    arguments: dict[str, Any]
+
+    def __new__(cls, *_: object, **arguments: object) -> Self:
+        """Take note of the keywords."""
+        network = super().__new__(cls)
+        # Not by nn.Module's own way of setting, which needs its __init__.
+        network.__dict__["arguments"] = arguments
+        return network
 
     def __init__(self, *, ms_bands: int, pan_bands: int = 1, ratio: float = 4) -> None:
         super().__init__()
