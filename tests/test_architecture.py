@@ -43,6 +43,12 @@ _LAYERS: dict[str, set[str]] = {
         *("models", "filters", "evaluation", "tiling", "engine"),
         *("chips", "scene", "source", "sensors", "geometry"),
     },
+    "training": {
+        *("models", "weights", "evaluation", "tiling", "engine", "adaptation"),
+        *("chips", "scene", "source", "sensors", "geometry", "readers"),
+        # What it takes from the conductors: finding, registering and simulating scenes.
+        *("benchmarking/sources", "registration", "hyperspectral", "options", "simulate"),
+    },
 }
 # The conductors may call every layer and one another; `cli` may call all, and nobody calls it.
 _CONDUCTORS = {

@@ -183,6 +183,11 @@ class PatchSet:
         return self._shape("pan")[1] // self._shape("ms")[1]
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """Bands of the MS, rows and columns of the PAN: the shape of a product."""
+        return (self._shape("ms")[0], *self._shape("pan")[1:])
+
+    @property
     def has_reference(self) -> bool:
         """Whether the items have a reference."""
         return "gt" in self._stacks

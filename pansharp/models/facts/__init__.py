@@ -16,7 +16,7 @@ from pansharp.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["AdaptationRecipe", "NetworkSpec", "whole_number"]
+__all__ = ["AdaptationRecipe", "NetworkSpec", "TrainingRecipe", "whole_number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,71 @@ class AdaptationRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingRecipe:
+    """How a network is trained on a collection unless the user says otherwise (docs/training.md).
+
+    Parameters
+    ----------
+    source : str
+        Whose recipe it is, and which of its figures are ours.
+    loss : str
+        Name in :mod:`pansharp.training.losses`.
+    rate : float
+        Learning rate; the peak where the schedule has one.
+    batch : int
+        Patches per step, over all processes.
+    patch : int
+        Side of a patch, PAN pixels; limited to what the data has.
+    epochs, steps : int or None
+        Length; exactly one of them.
+    epoch_patches : int or None
+        Patches in an epoch; None: as many as the data has.
+    optimiser : {"adam", "adamw"}
+        With PyTorch's defaults but for the rate and `weight_decay`.
+    weight_decay : float
+        Of the optimiser.
+    schedule : {"decay", "cosine", "onecycle"}
+        Rate over the run: times `gamma` every `every_epochs` or `every_steps`, at most `drops`
+        times; half a cosine down to `final_rate`; PyTorch's one cycle with 20 % warm-up.
+    gamma, every_epochs, every_steps, drops, final_rate
+        Of the schedule; without an interval ``decay`` is a constant rate.
+    clip : float or None
+        Largest gradient norm.
+    ema : float or None
+        Decay of the exponential average of the weights, which then is what is kept.
+    flips : bool
+        The eight symmetries of the square, at random.
+    noise_db : float or None
+        White noise on the low-resolution image of training patches, decibel below its mean square.
+    gate_offset : (float, float) or None
+        First and last value of the network's attribute of that name, which falls from epoch to
+        epoch, towards zero at half of the run, and stays at the last value from there on.
+    """
+
+    source: str
+    loss: str
+    rate: float
+    batch: int
+    patch: int
+    epochs: int | None = None
+    steps: int | None = None
+    epoch_patches: int | None = None
+    optimiser: str = "adam"
+    weight_decay: float = 0.0
+    schedule: str = "decay"
+    gamma: float = 1.0
+    every_epochs: int | None = None
+    every_steps: int | None = None
+    drops: int | None = None
+    final_rate: float = 0.0
+    clip: float | None = None
+    ema: float | None = None
+    flips: bool = False
+    noise_db: float | None = None
+    gate_offset: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkSpec:
     """Facts about a network.
 
@@ -107,6 +172,9 @@ class NetworkSpec:
     importer : str or None
         ``"module:function"`` that turns an authors' state dict into a network, called with the
         state dict and the architecture arguments; None where no official weights can exist.
+    training, quick : TrainingRecipe or None
+        Training on a collection: the published recipe, and a short one for a few processor cores.
+        None: that of adaptation, prolonged.
     """
 
     name: str
@@ -124,6 +192,8 @@ class NetworkSpec:
     tasks: tuple[str, ...] = ("pan",)
     threads_inside: bool = False
     importer: str | None = None
+    training: TrainingRecipe | None = None
+    quick: TrainingRecipe | None = None
 
     def halo(self, arch: Mapping[str, object] | None = None) -> int | None:
         """Return the reach of ``residual``: PAN pixels beyond which input cannot matter.

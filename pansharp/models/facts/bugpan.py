@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pansharp.models.facts import AdaptationRecipe, NetworkSpec, whole_number
+from pansharp.models.facts import AdaptationRecipe, NetworkSpec, TrainingRecipe, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,30 @@ _PAPER = (
 _NOTE = (
     "independent implementation; faithful=True equals the authors' code, the default form gates "
     "windows instead of whole tiles and its gate learns; no published score is claimed"
+)
+
+_TRAINING = TrainingRecipe(
+    source="the authors' code; ours: the value scale is the sensor's, 2047 there for every sensor",
+    loss="bugpan",
+    rate=5e-4,
+    batch=32,
+    patch=64,
+    epochs=1000,
+    gamma=0.5,
+    every_epochs=250,
+    gate_offset=(0.7, 0.1),
+)
+_QUICK = TrainingRecipe(
+    source="ours",
+    loss="bugpan",
+    rate=1e-3,
+    batch=4,
+    patch=32,
+    steps=3000,
+    schedule="cosine",
+    final_rate=1e-5,
+    clip=1.0,
+    gate_offset=(0.7, 0.1),
 )
 
 
@@ -72,6 +96,8 @@ SPECS = (
         adaptation=AdaptationRecipe(steps=250, patch=64, batch=1, steps_unselected=120, clip=1.0),
         tasks=("pan", "hsi"),
         importer=_IMPORTER,
+        training=_TRAINING,
+        quick=_QUICK,
     ),
     NetworkSpec(
         name="bugpan-static",
@@ -89,6 +115,8 @@ SPECS = (
         arch=MappingProxyType({"gate": "none"}),
         tasks=("pan", "hsi"),
         importer=_IMPORTER,
+        training=_TRAINING,
+        quick=_QUICK,
     ),
     NetworkSpec(
         name="bugpan-small",
@@ -114,5 +142,7 @@ SPECS = (
         arch=MappingProxyType({"width": 16, "retimes": 2, "gate_widths": (16, 8, 8)}),
         tasks=("pan", "hsi"),
         importer=_IMPORTER,
+        training=_TRAINING,
+        quick=_QUICK,
     ),
 )

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pansharp.errors import OptionError
-from pansharp.models.facts import AdaptationRecipe, NetworkSpec, whole_number
+from pansharp.models.facts import AdaptationRecipe, NetworkSpec, TrainingRecipe, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +20,31 @@ _PAPER = (
 _NOTE = (
     "independent implementation; takes the authors' weights (github.com/Tomchenshi/CYformer, "
     "repaired) with faithful=True; the default form is a local variant of it"
+)
+
+_TRAINING = TrainingRecipe(
+    source="the authors' code, without its roll by half a patch, which puts a seam in the middle",
+    loss="l1",
+    rate=1e-4,
+    batch=32,
+    patch=64,
+    epochs=400,
+    epoch_patches=20_000,
+    gamma=0.5,
+    every_epochs=150,
+    drops=1,
+    flips=True,
+)
+_QUICK = TrainingRecipe(
+    source="ours",
+    loss="l1",
+    rate=2e-4,
+    batch=4,
+    patch=48,
+    steps=3000,
+    schedule="cosine",
+    clip=1.0,
+    flips=True,
 )
 
 
@@ -83,6 +108,8 @@ SPECS = (
         adaptation=AdaptationRecipe(steps=400, patch=32, batch=2, peak_lr=7e-4, clip=1.0),
         tasks=("pan", "hsi"),
         importer="pansharp.models.cyformer_official:import_official",
+        training=_TRAINING,
+        quick=_QUICK,
     ),
     NetworkSpec(
         name="cyformer-small",
@@ -100,5 +127,7 @@ SPECS = (
         ),
         arch=MappingProxyType({"width": 36, "depths": (2, 2), "stats_block": 8}),
         tasks=("pan", "hsi"),
+        training=_TRAINING,
+        quick=_QUICK,
     ),
 )

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pansharp.errors import OptionError
-from pansharp.models.facts import AdaptationRecipe, NetworkSpec, whole_number
+from pansharp.models.facts import AdaptationRecipe, NetworkSpec, TrainingRecipe, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,32 @@ _PAPER = (
 _NOTE = (
     "HyFusion (reimplementation): the authors have published no network; layout after their "
     "figures, blocks after their later code, sizes are ours; no published score is claimed"
+)
+
+_TRAINING = TrainingRecipe(
+    source="CSAKD of the same group (its teacher), HyFusion's own not being known; values lie in "
+    "[0, 1] here, in [-1, 1] there",
+    loss="hyfusion",
+    rate=1e-4,
+    batch=4,
+    patch=128,
+    epochs=600,
+    optimiser="adamw",
+    schedule="cosine",
+    flips=True,
+    noise_db=35.0,
+)
+_QUICK = TrainingRecipe(
+    source="ours",
+    loss="l1-sam",
+    rate=2e-4,
+    batch=2,
+    patch=48,
+    steps=1500,
+    optimiser="adamw",
+    schedule="cosine",
+    clip=1.0,
+    flips=True,
 )
 
 
@@ -82,6 +108,8 @@ SPECS = (
             steps=200, patch=48, batch=1, steps_unselected=120, clip=1.0, peak_lr=1e-3
         ),
         tasks=("pan", "hsi"),
+        training=_TRAINING,
+        quick=_QUICK,
     ),
     NetworkSpec(
         name="hyfusion-small",
@@ -99,6 +127,8 @@ SPECS = (
         ),
         arch=MappingProxyType({"width": 48, "growth": 16, "blocks": 2}),
         tasks=("pan", "hsi"),
+        training=_TRAINING,
+        quick=_QUICK,
     ),
     NetworkSpec(
         name="hyfusion-tiny",
@@ -114,5 +144,7 @@ SPECS = (
         adaptation=AdaptationRecipe(steps=400, patch=32, batch=2, clip=1.0),
         arch=MappingProxyType({"width": 32, "growth": 16, "blocks": 1}),
         tasks=("pan", "hsi"),
+        training=_TRAINING,
+        quick=_QUICK,
     ),
 )

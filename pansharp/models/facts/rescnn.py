@@ -5,12 +5,37 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pansharp.models.facts import AdaptationRecipe, NetworkSpec, whole_number
+from pansharp.models.facts import AdaptationRecipe, NetworkSpec, TrainingRecipe, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["SPECS"]
+
+_TRAINING = TrainingRecipe(
+    source="ours: there is no paper",
+    loss="l1",
+    rate=2e-3,
+    batch=16,
+    patch=64,
+    epochs=100,
+    optimiser="adamw",
+    weight_decay=0.01,
+    schedule="onecycle",
+    flips=True,
+)
+_QUICK = TrainingRecipe(
+    source="ours",
+    loss="l1",
+    rate=2e-3,
+    batch=8,
+    patch=32,
+    steps=2000,
+    optimiser="adamw",
+    weight_decay=0.01,
+    schedule="onecycle",
+    flips=True,
+)
 
 
 def _reach(arch: Mapping[str, object]) -> int:
@@ -40,6 +65,8 @@ SPECS = (
             rank=1,
         ),
         tasks=("pan", "hsi"),
+        training=_TRAINING,
+        quick=_QUICK,
     ),
     NetworkSpec(
         name="rescnn-tiny",
@@ -63,5 +90,7 @@ SPECS = (
         ),
         tasks=("pan", "hsi"),
         arch=MappingProxyType({"width": 16}),
+        training=_TRAINING,
+        quick=_QUICK,
     ),
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pansharp.models.facts import AdaptationRecipe, NetworkSpec, whole_number
+from pansharp.models.facts import AdaptationRecipe, NetworkSpec, TrainingRecipe, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,28 @@ _NOTE = (
 )
 
 _RECIPE = AdaptationRecipe(steps=400, patch=32, batch=4, peak_lr=4e-3, clip=1.0, budget=210_000)
+
+_TRAINING = TrainingRecipe(
+    source="optimiser, rate, batch and epochs of a later paper that trained a variant, the "
+    "authors' own not being known; the rest is ours",
+    loss="l1",
+    rate=1e-4,
+    batch=4,
+    patch=64,
+    epochs=500,
+    schedule="cosine",
+    clip=1.0,
+)
+_QUICK = TrainingRecipe(
+    source="ours",
+    loss="l1",
+    rate=5e-4,
+    batch=4,
+    patch=32,
+    steps=2000,
+    schedule="cosine",
+    clip=1.0,
+)
 
 
 def _reach(arch: Mapping[str, object]) -> int | None:
@@ -55,6 +77,8 @@ SPECS = (
         adaptation=_RECIPE,
         tasks=("pan", "hsi"),
         importer="pansharp.models.smgunet_official:import_official",
+        training=_TRAINING,
+        quick=_QUICK,
     ),
     NetworkSpec(
         name="smgunet-small",
@@ -70,5 +94,7 @@ SPECS = (
         adaptation=replace(_RECIPE, step_seconds=0.04, mpixel_seconds=2.4, rank=5),
         arch=MappingProxyType({"width": 16, "dense_depth": 3}),
         tasks=("pan", "hsi"),
+        training=_TRAINING,
+        quick=_QUICK,
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pansharp.models.facts import AdaptationRecipe, NetworkSpec, whole_number
+from pansharp.models.facts import AdaptationRecipe, NetworkSpec, TrainingRecipe, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,32 @@ _PAPER = (
 _NOTE = (
     "independent implementation after the published description; sizes are ours; no published "
     "score is claimed"
+)
+
+_TRAINING = TrainingRecipe(
+    source="the recipe of HetSSNet (same group), SSFT's own not being known; Fourier term of the "
+    "loss, clipping, average and turns are ours",
+    loss="l1-fft",
+    rate=1e-4,
+    batch=4,
+    patch=128,
+    steps=30_000,
+    gamma=0.85,
+    every_steps=3000,
+    clip=1.0,
+    ema=0.999,
+    flips=True,
+)
+_QUICK = TrainingRecipe(
+    source="ours",
+    loss="l1",
+    rate=1e-3,
+    batch=4,
+    patch=64,
+    steps=3000,
+    schedule="cosine",
+    clip=1.0,
+    flips=True,
 )
 
 
@@ -67,6 +93,8 @@ SPECS = (
         threads_inside=True,
         tasks=("pan", "hsi"),
         adaptation=AdaptationRecipe(steps=250, patch=48, batch=2, steps_unselected=120, clip=1.0),
+        training=_TRAINING,
+        quick=_QUICK,
     ),
     NetworkSpec(
         name="ssft-small",
@@ -91,6 +119,8 @@ SPECS = (
         ),
         tasks=("pan", "hsi"),
         arch=MappingProxyType({"width": 16, "stages": 2, "fft_window": 16}),
+        training=_TRAINING,
+        quick=_QUICK,
     ),
     NetworkSpec(
         name="ssft-tilefft",
@@ -105,5 +135,7 @@ SPECS = (
         tile=64,
         adaptation=AdaptationRecipe(steps=150, patch=64, batch=2, clip=1.0),
         arch=MappingProxyType({"fft_scope": "tile"}),
+        training=_TRAINING,
+        quick=_QUICK,
     ),
 )
