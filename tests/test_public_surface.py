@@ -120,6 +120,12 @@ SIGNATURES: list[tuple[str, str, list[str], dict[str, object]]] = [
     ("pansharp.filters", "interp23", ["ms", "ratio"], {}),
     ("pansharp.filters", "degrade", ["ms", "pan"], {}),
     ("pansharp.models", "import_official", ["name", "state_dict"], {}),
+    (
+        "pansharp.training",
+        "train",
+        ["model", "data"],
+        {"output": inspect.Parameter.empty, "resume": False, "overwrite": False},
+    ),
     ("pansharp.weights", "save_weights", ["path", "state_dict", "card"], {}),
     ("pansharp.weights", "load_weights", ["path"], {}),
     ("pansharp.weights", "read_card", ["path"], {}),

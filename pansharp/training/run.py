@@ -382,7 +382,6 @@ class _Setup:
             "flips": self.flips,
             "processes": processes.world,
             "value_scale_source": self.scale_source,
-            "notes": list(self.notes),
         }
         return Story(
             options,

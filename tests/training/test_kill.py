@@ -68,26 +68,22 @@ def script(body: str, folder: Path, **given: Any) -> Any:
     return json.loads(ended.stdout.splitlines()[-1])
 
 
-#: Kills children after random times until one ends by itself; tells how often it had to.
+#: Kills children at random moments, and lets the last one end by itself.
 KILL = """
 begin = time.perf_counter()
 assert ended(fork("whole", **given)) == 0
 length = time.perf_counter() - begin
 rng = random.Random(1)
-kills, first = 0, True
-while kills < 60:
-    pid = fork("killed", **(given if first or not os.path.exists("killed/state.pt") else
-                            {"resume": True}), **({"overwrite": True} if first else {}))
-    first = False
-    # From the first look on, until after the last state.
-    time.sleep(rng.uniform(0.15, 0.6) * length)
-    gone, status = os.waitpid(pid, os.WNOHANG)
-    if gone:
-        assert os.waitstatus_to_exitcode(status) == 0
-        break
+kills = 0
+def go_on():
+    return fork("killed", **({"resume": True} if os.path.exists("killed/state.pt") else given))
+for _ in range(4):
+    pid = go_on()
+    # Not before there is something to lose; not always before the end.
+    time.sleep(rng.uniform(0.25, 0.8) * length)
     os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    kills += 1
+    kills += ended(pid) == -signal.SIGKILL
+assert ended(go_on()) == 0
 print(json.dumps({"kills": kills, "length": length}))
 """
 

@@ -35,7 +35,7 @@ def test_the_card_is_complete(small_set: Any, run_short: Any) -> None:
     result = run_short(path, terms="CC BY 4.0", seed=5, arch={"blocks": 1})
     card, state = load_weights(result.best)
     assert card.network == "rescnn-tiny"
-    assert card.arch == {"blocks": 1}
+    assert card.arch["blocks"] == 1
     assert (card.ms_bands, card.pan_bands, card.ratio) == (8, 1, 4.0)
     assert (card.sensor, card.value_scale) == ("worldview3", 2047.0)
     assert card.band_names[0] == "coastal"
@@ -51,6 +51,10 @@ def test_the_card_is_complete(small_set: Any, run_short: Any) -> None:
     assert set(card.scores["mtf-glp-fs"]) == {"ergas", "sam", "q2n"}
     assert restore(card, state).ms_bands == 8
     assert str(path.parent) not in json.dumps(card.to_dict())
+    bare = small_set("full_qb.h5", items=2, side=256, reference=False)
+    degraded = read_card(run_short(bare, output="degraded", steps=1).best)
+    assert degraded.recipe["grid"] == "corner"
+    assert str(bare.parent) not in json.dumps(degraded.to_dict())
 
 
 def test_files_of_a_run(small_set: Any, run_short: Any, tmp_path: Path) -> None:
