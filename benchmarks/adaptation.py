@@ -1,7 +1,7 @@
-"""How far networks get with a part of their steps, and from weights of a scene of the same sensor.
+"""How far networks get with a part of their steps, and from weights of a scene of their sensor.
 
-    python benchmarks/adaptation.py                           pairs in shared/data beside the checkout
-    python benchmarks/adaptation.py --models rescnn bugpan-small --log benchmarks/results/steps.jsonl
+    python benchmarks/adaptation.py              pairs in shared/data beside the checkout
+    python benchmarks/adaptation.py --models rescnn --log FILE.jsonl
     python benchmarks/adaptation.py --warm --models rescnn    weights of one scene on another
 
 Every figure is on blocks that no training saw, network and best classical method with two

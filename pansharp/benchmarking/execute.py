@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pansharp.benchmarking.cubes import cube_scores, no_blocks
 from pansharp.benchmarking.meter import Meter
 from pansharp.benchmarking.reduced import grid_kind, reduce_scene
 from pansharp.benchmarking.score import (
@@ -28,7 +29,7 @@ from pansharp.errors import (
     PansharpWarning,
 )
 from pansharp.models import is_network
-from pansharp.outcome import check_model, decide
+from pansharp.outcome import check_model, decide, is_cube
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -169,6 +170,9 @@ class _Work:
         return outcome, meter
 
     def _check_fitted(self, outcome: Outcome) -> None:
+        if is_cube(self.opened.scene):
+            # What is fitted to a cube says itself why it is not used.
+            return
         if self.network and outcome.adapted is None and self.job.method != "auto":
             raise ModelError(
                 f"scene '{self.job.scene.name}' is too small or too empty to fit "
@@ -231,11 +235,13 @@ class _Work:
 
     def _blocks(self) -> Row:
         """Score on the blocks that no adaptation saw."""
+        if is_cube(self.opened.scene):
+            return self._cube_blocks()
         if self.network:
             outcome, meter = self.native
             trial = outcome.trial
             if trial is None or not trial.score_count:
-                raise MetricError(_no_blocks(self.job.scene.name))
+                raise MetricError(no_blocks(self.job.scene.name))
             adapted, passes = outcome.adapted, outcome.passes
             scores = (
                 adapted.scores[passes]
@@ -253,6 +259,16 @@ class _Work:
         }
         return self._assemble("reduced", outcome, meter, scores.as_dict(), [], facts)
 
+    def _cube_blocks(self) -> Row:
+        """Score a cube's method one ratio coarser, as its card does: no method sees the truth."""
+        options = replace(self.options, card=True)
+        with Meter() as meter:
+            outcome = decide(self.opened.scene, options, folder=None)
+        outcome.close()
+        meter.seconds -= outcome.timings.get("scoring", 0.0)
+        scores, facts = cube_scores(outcome, self.job.method, self.job.scene.name)
+        return self._assemble("reduced", outcome, meter, scores, [], facts)
+
     def _classical_blocks(self) -> tuple[Outcome, Meter, Trial, BlockScores]:
         from pansharp.adaptation.backproject import BackProjected
         from pansharp.adaptation.trial import Trial
@@ -261,7 +277,7 @@ class _Work:
         found = self.registered
         trial = Trial(found.scene, found.facts, self.job.budget or 1)
         if not trial.score_count:
-            raise MetricError(_no_blocks(self.job.scene.name))
+            raise MetricError(no_blocks(self.job.scene.name))
         chosen = self.options.backproject
         passes = 0 if chosen == "auto" else int(chosen)
         with Meter() as meter:
@@ -397,13 +413,6 @@ class _Work:
 
 def _drop(window: object, fused: object, valid: object) -> None:
     """Fused and forgotten: only the time counts."""
-
-
-def _no_blocks(name: str) -> str:
-    return (
-        f"scene '{name}' is too small for blocks that no adaptation sees; leave the networks out "
-        "to score it as a whole"
-    )
 
 
 def _judging(outcome: Outcome) -> float:

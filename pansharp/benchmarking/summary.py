@@ -282,6 +282,6 @@ def _rule(row: dict[str, Any]) -> str:
             f"MS moved by {row['shift_rows']:+.2f}, {row['shift_cols']:+.2f} PAN pixels "
             "(rows, columns)"
         )
-    if "psnr" in row:
+    if "psnr" in row and row.get("data_range") is not None:
         parts.append(f"largest value {row['data_range']:g}")
     return "; ".join(parts)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pansharp.options import FuseOptions
     from pansharp.scene import Scene
 
-__all__ = ["Outcome", "check_model", "decide"]
+__all__ = ["Outcome", "check_model", "decide", "is_cube"]
 
 #: An image with more bands is a cube.
 _MANY_BANDS = 16
@@ -122,6 +122,14 @@ def _learns_cube(scene: Scene, name: str) -> bool:
         return True
     if name != "auto" and not (is_network(name) and "hsi" in get_spec(name).tasks):
         return False
+    return is_cube(scene)
+
+
+def is_cube(scene: Scene) -> bool:
+    """Whether a pair is one of hyperspectral fusion.
+
+    The guide has several bands, or the image to sharpen more than any multispectral sensor.
+    """
     return scene.pan_source.bands > 1 or scene.bands > _MANY_BANDS
 
 
