@@ -64,7 +64,7 @@ def test_a_config_and_a_resumed_run(run: Any, tmp_path: Path, small: Path) -> No
     assert ended.exit_code == 0, ended.output
     assert "best weights (step" in ended.output
     assert "mtf-glp-fs" in ended.output
-    assert read_card(tmp_path / "out" / "best.safetensors").arch == {"width": 8}
+    assert read_card(tmp_path / "out" / "best.safetensors").arch["width"] == 8
     again = run("train", "-o", "out", "--resume", "-v")
     assert again.exit_code == 0, again.output
     assert again.stdout == ended.stdout

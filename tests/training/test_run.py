@@ -243,6 +243,8 @@ def test_what_does_not_go_together(
 def test_without_matplotlib_there_is_no_picture(
     small_set: Any, run_short: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
+    # Other tests may have made the package's log quieter.
+    caplog.set_level("WARNING", logger="pansharp")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     result = run_short(small_set(items=3), picture=True, steps=1)
     assert not (result.folder / "curves.png").exists()
