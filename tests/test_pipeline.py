@@ -113,7 +113,7 @@ def _predicted(outcome: Outcome, chosen: FuseOptions, workers: int = 1) -> np.nd
     assert outcome.adapted is not None
     scene = outcome.scene
     anchor = prepare(create_model("mtf-glp-fs"), scene, outcome.facts)
-    fuser = anchored("rescnn", outcome.adapted, anchor, "cpu", "float32")
+    fuser = anchored(outcome.adapted, anchor, "cpu", "float32")
     spec = get_network("rescnn")
     tile, overlap, kind = lattice(spec, chosen, outcome.warn)
     out = np.empty(scene.shape, np.float32)

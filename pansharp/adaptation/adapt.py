@@ -9,7 +9,6 @@ import torch
 from pansharp.adaptation.anchored import AnchoredNetwork
 from pansharp.adaptation.trainings import Adaptation
 from pansharp.errors import ModelError
-from pansharp.models.networks import get_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,10 +81,7 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def anchored(
-    name: str, adapted: Adapted, anchor: Fuser, device: str, precision: str
-) -> AnchoredNetwork:
+def anchored(adapted: Adapted, anchor: Fuser, device: str, precision: str) -> AnchoredNetwork:
     """The adapted network as a fuser of the full-resolution scene."""
-    context = get_network(name).practical_halo
     form = adapted.form.at(anchor)
-    return AnchoredNetwork(adapted.network, form, context, device, precision)
+    return AnchoredNetwork(adapted.network, form, adapted.spec.practical_halo, device, precision)

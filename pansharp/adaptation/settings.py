@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pansharp.adaptation.forms import InputForm
     from pansharp.adaptation.guard import BlockScores
+    from pansharp.models.networks import NetworkSpec
 
 __all__ = ["AdaptSettings", "Adapted", "Start"]
 
@@ -32,12 +33,15 @@ class Start:
         Weights of the network.
     value_scale : float or None
         Divisor of the published form, counts; None for weights of the anchored form.
+    grid : {"toolbox", "corner"}
+        How the grids of the training lay (published form).
     """
 
     label: str
     arch: Mapping[str, object]
     state: Mapping[str, Tensor]
     value_scale: float | None = None
+    grid: str = "toolbox"
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ class Adapted:
         None where there are none.
     facts : dict
         What the card says of the training.
+    spec : NetworkSpec
+        Tiles that it was judged with.
     warnings : list of str
         What the reader of the product must know.
     """
@@ -104,4 +110,11 @@ class Adapted:
     arch: Mapping[str, object]
     chosen: float | None
     facts: dict[str, object]
+    spec: NetworkSpec
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """State of the network itself, on the processor, without what wraps it."""
+        inner = getattr(self.network, "network", self.network)
+        return {k: v.detach().cpu().contiguous() for k, v in inner.state_dict().items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -17,6 +18,7 @@ from pansharp.adaptation.forms import AnchoredForm, InputForm, PublishedForm
 from pansharp.adaptation.ground import Ground, choosing_error, predict_ground
 from pansharp.adaptation.guard import BlockScores
 from pansharp.adaptation.level import BORDER
+from pansharp.adaptation.published import PublishedNetwork, whole_ratio
 from pansharp.adaptation.resume import Store
 from pansharp.adaptation.settings import Adapted
 from pansharp.adaptation.trial import PASSES
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from pansharp.adaptation.settings import AdaptSettings, Start
     from pansharp.adaptation.trial import Trial
+    from pansharp.models.networks import NetworkSpec
 
 __all__ = ["Adaptation"]
 
@@ -119,7 +122,7 @@ class Adaptation:
         progress: Callable[[float, float, str], None] | None,
     ) -> None:
         self.name, self.trial, self.settings, self.progress = name, trial, settings, progress
-        self.spec = get_network(name)
+        self.spec = _spec(name, trial.scene.ratio, settings.start)
         scaling = _scaling(trial)
         self.form = _form(trial, scaling, settings.start)
         self.scale = self.form.scale
@@ -178,7 +181,7 @@ class Adaptation:
             "judging_seconds": round(time.perf_counter() - begin - seconds, 2),
         }
         arch = {} if self.settings.start is None else self.settings.start.arch
-        return Adapted(network, self.form, scores, arch, chosen, facts, self.warnings)
+        return Adapted(network, self.form, scores, arch, chosen, facts, self.spec, self.warnings)
 
     def _product(self, job: _Job, ground: Ground) -> NDArray[np.float32]:
         window = Window(0, 0, *ground.mask.shape)
@@ -268,9 +271,12 @@ class Adaptation:
         )
         if self.name.startswith("rescnn"):
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if start is not None:
-            network.load_state_dict(dict(start.state))
-        return network
+        if start is None:
+            return network
+        network.load_state_dict(dict(start.state))
+        if start.value_scale is None:
+            return network
+        return PublishedNetwork(network, whole_ratio(scene.ratio), start.grid)
 
     def _store(self, part: str) -> Store | None:
         folder = self.settings.checkpoint
@@ -322,6 +328,19 @@ class Adaptation:
             "held_out_fraction": round(1.0 - trial.train_pixels / trial.pixels, 4),
             "curve": [[step, round(error, 6)] for step, error in result.curve],
         }
+
+
+def _spec(name: str, ratio: float, start: Start | None) -> NetworkSpec:
+    """Facts of a network; tiles of the published form lie on whole MS pixels."""
+    spec = get_network(name)
+    if start is None or start.value_scale is None:
+        return spec
+    step = whole_ratio(ratio)
+    multiple = math.lcm(spec.multiple_of, step)
+    # Two MS pixels more: such a network interpolates by itself.
+    halo = -(-(spec.practical_halo + 2 * step) // multiple) * multiple
+    tile = max(multiple, (spec.tile - 2 * spec.practical_halo) // multiple * multiple) + 2 * halo
+    return replace(spec, multiple_of=multiple, practical_halo=halo, tile=tile)
 
 
 def _form(trial: Trial, scaling: Scaling, start: Start | None) -> InputForm:

@@ -130,16 +130,15 @@ def _predict(
     """Run the network over the scene into a scratch image."""
     from pansharp.adaptation.adapt import anchored, resolve_device, use_threads
     from pansharp.engine import FromSource, blend_tiles
-    from pansharp.models.networks import get_network
     from pansharp.source.spool import Spool
 
     scene, facts = outcome.scene, outcome.facts
     assert outcome.adapted is not None
-    name, device = outcome.used, resolve_device(options.device)
+    device = resolve_device(options.device)
     workers = workers_of(options)
     anchor = prepare(create_model("mtf-glp-fs"), scene, facts, workers=workers)
-    fuser = anchored(name, outcome.adapted, anchor, device, options.precision)
-    spec = get_network(name)
+    fuser = anchored(outcome.adapted, anchor, device, options.precision)
+    spec = outcome.adapted.spec
     tile, overlap, kind = lattice(spec, options, outcome.warn)
     outcome.spool = Spool(scene.shape, folder)
     side_by_side = device == "cpu" and not spec.threads_inside

@@ -26,6 +26,8 @@ __all__ = ["GivenWeights", "keep_weights"]
 
 #: Characters of a digest that name weights on a card.
 _SHORT = 12
+#: Grid of published weights that do not say theirs: that of the research sets.
+_GRID = "toolbox"
 #: Facts of the adaptation that the weights' own card repeats.
 _TOLD = ("steps", "peak_rate", "flips", "weights", "retrained_on_all")
 
@@ -101,7 +103,8 @@ class GivenWeights:
         except WeightsError as problem:
             raise WeightsError(f"'{self.path}': {problem}") from problem
         scale = card.value_scale if card.form == "published" else None
-        return Start(self.label, card.arch, self.state, scale), notes
+        grid = str(card.recipe.get("grid", _GRID))
+        return Start(self.label, card.arch, self.state, scale, grid), notes
 
 
 def _digests(scene: Scene) -> list[str]:
@@ -112,12 +115,16 @@ def _digests(scene: Scene) -> list[str]:
 
 
 def _largest(trial: Trial) -> float:
-    """Largest valid value of MS and PAN in the windows of a trial, counts."""
+    """Largest valid value of MS and PAN in the windows of a trial, counts.
+
+    The PAN of a trial has been shrunk by a cubic that overshoots at edges: its topmost thousandth
+    says nothing of the file.
+    """
     found = [0.0]
     for reduced, chip in zip(trial.reduced, trial.chips, strict=True):
         if reduced.valid.any():
             found.append(float(reduced.reference[:, reduced.valid].max()))
-            found.append(float(chip.guide()[0][reduced.valid].max()))
+            found.append(float(np.quantile(chip.guide()[0][reduced.valid], 0.999)))
     return float(np.max(found))
 
 
@@ -144,6 +151,7 @@ def keep_weights(outcome: Outcome, options: FuseOptions, given: GivenWeights | N
     earlier = [] if given is None else list(given.card.recipe.get("scene_digests", ()))
     name = trial.best_classical(outcome.passes)
     best = {"name": name, **trial.classical(name, outcome.passes).as_dict()}
+    published = adapted.form.name == "published"
     card = WeightsCard(
         network=outcome.used,
         arch=adapted.arch,
@@ -155,12 +163,13 @@ def keep_weights(outcome: Outcome, options: FuseOptions, given: GivenWeights | N
         sensor=scene.sensor.name if scene.sensor else None,
         band_names=scene.band_names,
         wavelengths_nm=scene.wavelengths or (),
-        value_scale=float(adapted.form.scale[0]) if adapted.form.name == "published" else None,
+        value_scale=float(adapted.form.scale[0]) if published else None,
         mtf_gains=outcome.facts.ms_gains,
         data=f"scene '{scene.name}', degraded by its ratio",
         terms="those of the scene",
         recipe={
             **{key: facts[key] for key in _TOLD},
+            **({"grid": given.card.recipe.get("grid", _GRID)} if published and given else {}),
             "scene_digests": _digests(scene) + earlier,
         },
         seed=options.seed,
@@ -169,5 +178,4 @@ def keep_weights(outcome: Outcome, options: FuseOptions, given: GivenWeights | N
             "best classical method there": best,
         },
     )
-    state = {key: value.contiguous() for key, value in adapted.network.state_dict().items()}
-    save_weights(options.save_weights, state, card)
+    save_weights(options.save_weights, adapted.weights, card)
