@@ -92,6 +92,7 @@ SPECS = (
         practical_halo=48,
         tile=512,
         adaptation=AdaptationRecipe(
+            peak_lr=1e-2,
             steps=800,
             patch=48,
             batch=4,
