@@ -13,8 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pansharp.outcome import Outcome
+    from pansharp.scene import Scene
 
-__all__ = ["build_card", "card_path", "card_tags", "card_text", "digest", "summary", "write_card"]
+__all__ = [
+    "build_card",
+    "card_path",
+    "card_tags",
+    "card_text",
+    "digest",
+    "scene_digests",
+    "summary",
+    "write_card",
+]
 
 #: A file is digested whole up to this size; of larger ones three pieces and the size.
 _WHOLE = 256 * 2**20
@@ -92,6 +102,12 @@ def digest(path: Path) -> dict[str, object]:
             file.seek(start)
             digest.update(file.read(_PIECE))
     return {"sha256_of_parts": digest.hexdigest(), "bytes": size}
+
+
+def scene_digests(scene: Scene) -> list[str]:
+    """Digests of the files of a scene, sorted; empty for a scene that comes from arrays."""
+    found = [digest(Path(path)) for paths in scene.files.values() for path in paths]
+    return sorted(str(one.get("sha256") or one.get("sha256_of_parts")) for one in found)
 
 
 def _model(outcome: Outcome) -> dict[str, object]:

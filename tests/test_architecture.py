@@ -47,7 +47,7 @@ _LAYERS: dict[str, set[str]] = {
         *("models", "weights", "evaluation", "tiling", "engine", "adaptation"),
         *("chips", "scene", "source", "sensors", "geometry", "readers"),
         # What it takes from the conductors: finding, registering and simulating scenes.
-        *("benchmarking/sources", "registration", "hyperspectral", "options", "simulate"),
+        *("benchmarking/sources", "registration", "hyperspectral", "options", "simulate", "card"),
     },
 }
 # The conductors may call every layer and one another; `cli` may call all, and nobody calls it.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pansharp.card import digest
+from pansharp.card import scene_digests
 from pansharp.errors import WeightsError
 from pansharp.weights import WeightsCard, check_fits, find_weights, load_weights, save_weights
 
@@ -60,7 +59,7 @@ class GivenWeights:
     def trained_on(self, scene: Scene) -> bool:
         """Whether files of the scene were among those that the weights were trained on."""
         known = self.card.recipe.get("scene_digests", ())
-        return not set(known).isdisjoint(_digests(scene))
+        return not set(known).isdisjoint(scene_digests(scene))
 
     def start(self, trial: Trial, network: str) -> tuple[Start, list[str]]:
         """Check the weights against a scene.
@@ -105,13 +104,6 @@ class GivenWeights:
         scale = card.value_scale if card.form == "published" else None
         grid = str(card.recipe.get("grid", _GRID))
         return Start(self.label, card.arch, self.state, scale, grid), notes
-
-
-def _digests(scene: Scene) -> list[str]:
-    """Digests of the files of a scene; none for scenes that come from arrays."""
-    paths = [Path(path) for files in scene.files.values() for path in files]
-    found = [digest(path) for path in paths]
-    return sorted(str(one.get("sha256") or one.get("sha256_of_parts")) for one in found if one)
 
 
 def _largest(trial: Trial) -> float:
@@ -170,7 +162,7 @@ def keep_weights(outcome: Outcome, options: FuseOptions, given: GivenWeights | N
         recipe={
             **{key: facts[key] for key in _TOLD},
             **({"grid": given.card.recipe.get("grid", _GRID)} if published and given else {}),
-            "scene_digests": _digests(scene) + earlier,
+            "scene_digests": scene_digests(scene) + earlier,
         },
         seed=options.seed,
         scores={

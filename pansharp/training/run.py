@@ -382,6 +382,10 @@ class _Setup:
             "flips": self.flips,
             "processes": processes.world,
             "value_scale_source": self.scale_source,
+            # A fusion of one of these scenes must not call its blocks unseen.
+            "scene_digests": sorted(
+                {key for site in self.sites for key in getattr(site, "digests", list)()}
+            ),
         }
         return Story(
             options,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pansharp.adaptation.level import BORDER, reduce_window, sample_windows
+from pansharp.card import scene_digests
 from pansharp.errors import GridMismatchError, SceneError
 from pansharp.geometry.grids import Window
 from pansharp.geometry.kernels import MtfGaussian
@@ -72,6 +73,14 @@ class WaldSite:
             )
         valid = None if reduced.valid.all() else reduced.valid
         return Example(reduced.scene, reduced.reference, valid, window.relative_to(grown))
+
+    def digests(self) -> list[str]:
+        """Digests of the files that it is read from."""
+        scene = self.read()
+        try:
+            return scene_digests(scene)
+        finally:
+            scene.close()
 
     def overview(self) -> list[Example]:
         """Give windows spread over the scene."""
