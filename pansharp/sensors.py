@@ -88,6 +88,11 @@ class Band:
     mtf_nyquist : float or None
         Amplitude of the modulation transfer function at the Nyquist frequency of the MS grid,
         0 to 1; None where nobody has published one.
+    esun : float or None
+        Mean solar irradiance at 1 AU, W m-2 um-1.
+    adj_gain, adj_offset : float or None
+        The vendor's later corrections of the radiance (release: `SensorProfile.calibration`):
+        a factor, and W m-2 sr-1 um-1 added after it.
     """
 
     name: str
@@ -96,6 +101,9 @@ class Band:
     width_nm: float | None = None
     range_nm: tuple[float, float] | None = None
     mtf_nyquist: float | None = None
+    esun: float | None = None
+    adj_gain: float | None = None
+    adj_offset: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,8 @@ class SensorProfile:
         Nominal pixel sizes, metres; for hyperspectral sensors `gsd_ms_m` is that of the cube.
     aliases : tuple of str
         Other names, in lower-case letters and digits.
+    calibration : str or None
+        Release of the vendor's corrections of the radiance.
     sources : str
         Where the figures come from, ``"field: source; ..."`` (keys: docs/sensors.md).
     """
@@ -139,6 +149,7 @@ class SensorProfile:
     gsd_pan_m: float | None = None
     gsd_ms_m: float | None = None
     aliases: tuple[str, ...] = ()
+    calibration: str | None = None
     sources: str = ""
 
     @property
@@ -360,6 +371,7 @@ def _load(stem: str) -> SensorProfile:
         gsd_pan_m=gsd.get("pan"),
         gsd_ms_m=gsd.get("ms", gsd.get("hsi")),
         aliases=tuple(table["aliases"]),
+        calibration=table.get("calibration_version"),
         sources="; ".join(f"{field}: {source}" for field, source in table["sources"].items()),
     )
 
@@ -373,4 +385,7 @@ def _band(row: Mapping[str, object]) -> Band:
         width_nm=cast("float | None", row.get("width_nm")),
         range_nm=None if limits is None else (limits[0], limits[1]),
         mtf_nyquist=cast("float | None", row.get("mtf_nyquist")),
+        esun=cast("float | None", row.get("esun_w_m2_um")),
+        adj_gain=cast("float | None", row.get("adj_gain")),
+        adj_offset=cast("float | None", row.get("adj_offset")),
     )
