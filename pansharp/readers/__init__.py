@@ -9,7 +9,7 @@ from pansharp.errors import BandMismatchError, OptionError
 from pansharp.geometry.grids import Window
 from pansharp.readers._base import Found, Reader, readers
 from pansharp.readers._envi import data_of_header
-from pansharp.readers._resolve import choose, find_scenes
+from pansharp.readers._resolve import choose, find_scenes, open_known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +111,10 @@ def open_scene(
             raise OptionError(f"reader '{reader}' finds its files itself; leave off pan and ms")
         from pansharp.readers.pair import open_pair
 
-        scene = open_pair(
+        known = None
+        if msi is None and hsi is None and reader is None:
+            known = open_known(high, low, sensor=sensor, nodata=nodata, ratio=ratio)
+        scene = known or open_pair(
             high,
             low,
             guide=msi is not None,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pansharp.scene import Scene
     from pansharp.sensors import SensorProfile
 
-__all__ = ["SURE", "Finder", "Found", "Reader", "only_scene", "readers"]
+__all__ = ["SURE", "FileOpener", "Finder", "Found", "Reader", "only_scene", "readers"]
 
 #: What `matches` returns for a name or sidecar that no other vendor has.
 SURE = 0.9
@@ -134,11 +134,29 @@ class Finder(Protocol):
         ...
 
 
+@runtime_checkable
+class FileOpener(Protocol):
+    """What a reader has that wants to open files of its family also where the user names both."""
+
+    def open_files(
+        self,
+        pan: str,
+        ms: Sequence[str],
+        *,
+        sensor: SensorProfile | None = None,
+        nodata: float | None = None,
+        ratio: float | None = None,
+    ) -> Scene | None:
+        """Open a named pair, or return None where the files are not all of the family."""
+        ...
+
+
 #: Readers by name; third parties add theirs under the entry-point group ``pansharp.readers``.
 readers: Registry[Reader] = Registry(
     "reader",
     {
         "archive": "pansharp.readers.archive",
+        "maxar": "pansharp.readers.maxar",
         "pair": "pansharp.readers.pair",
         "patches": "pansharp.readers.patches",
     },

@@ -5,7 +5,7 @@
    several are listed. Without any, plain pairs of the folder; without those, its one archive.
 3. Files and addresses: the reader that is surest of the name and the first bytes.
 
-Explicit ``--pan`` and ``--ms`` never come here.
+Where the user names both halves, only the family whose files both are is looked for.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING
 
 from pansharp.errors import AmbiguousReaderError, ReaderError, UnknownFormatError
 from pansharp.readers._archive import archive_stem
-from pansharp.readers._base import Finder, Found, only_scene, readers
+from pansharp.readers._base import FileOpener, Finder, Found, only_scene, readers
 from pansharp.readers._scan import folders_below
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     from pansharp.readers._base import Reader
+    from pansharp.scene import Scene
+    from pansharp.sensors import SensorProfile
 
-__all__ = ["INSIDE", "choose", "find_scenes"]
+__all__ = ["INSIDE", "choose", "find_scenes", "open_known"]
 
 #: Between the name of an archive and that of a file in it.
 INSIDE = "!/"
@@ -122,6 +125,30 @@ def _archives(folder: str, unpacked: list[Found], *, depth: int) -> list[Found]:
         for scene in reader.find(folder, depth=depth)
         if (archive_stem(scene.path) or "").lower() not in names
     ]
+
+
+def open_known(
+    pan: str,
+    ms: Sequence[str],
+    *,
+    sensor: SensorProfile | None = None,
+    nodata: float | None = None,
+    ratio: float | None = None,
+) -> Scene | None:
+    """Open a pair that the user named through the reader whose family both belong to.
+
+    Returns
+    -------
+    Scene or None
+        None where no family knows them: they are plain rasters.
+    """
+    for key in readers.names():
+        reader = readers.get(key)
+        if isinstance(reader, FileOpener):
+            scene = reader.open_files(pan, ms, sensor=sensor, nodata=nodata, ratio=ratio)
+            if scene is not None:
+                return scene
+    return None
 
 
 def find_scenes(path: str | os.PathLike[str], *, depth: int = 8) -> list[Found]:
