@@ -24,6 +24,7 @@ __all__ = [
     "get_sensor",
     "list_sensors",
     "mtf_gains",
+    "yearly_gains",
 ]
 
 #: Amplitude at the MS Nyquist frequency taken for an MS band that has no published value.
@@ -326,6 +327,40 @@ def get_sensor(name: str) -> SensorProfile:
             hint = "'pansharp sensors' lists them, 'none' is the generic one"
         raise UnknownSensorError(f"unknown sensor '{name}'; {hint}")
     return _load(spellings[key])
+
+
+@cache
+def yearly_gains(
+    sensor: str, camera: str
+) -> dict[int, tuple[tuple[float, ...], tuple[float, ...]]]:
+    """Published factors from counts to radiance of a sensor's camera, by year of acquisition.
+
+    Parameters
+    ----------
+    sensor : str
+        Name in the table (``"gaofen2"``).
+    camera : str
+        Camera as the vendor calls it (``"PMS1"``).
+
+    Returns
+    -------
+    dict of int to (gains, offsets)
+        W m-2 sr-1 um-1 per count, and W m-2 sr-1 um-1; the PAN first, then the MS bands in the
+        vendor's order. Empty when none are published.
+
+    Raises
+    ------
+    UnknownSensorError
+        When no sensor has that name.
+    """
+    name = get_sensor(sensor).name
+    table = tomllib.loads(_tables()[name].read_text(encoding="utf-8"))
+    gains = table.get("radiance_gain", {}).get(camera, {})
+    offsets = table.get("radiance_offset", {}).get(camera, {})
+    return {
+        int(year): (tuple(row), tuple(offsets.get(year, [0.0] * len(row))))
+        for year, row in gains.items()
+    }
 
 
 def list_sensors() -> list[str]:

@@ -114,6 +114,18 @@ def open_scene(
         known = None
         if msi is None and hsi is None and reader is None:
             known = open_known(high, low, sensor=sensor, nodata=nodata, ratio=ratio)
+        if known is None and reader is None:
+            from pansharp.readers._half import open_named
+
+            known = open_named(
+                high,
+                low,
+                guide=msi is not None,
+                cube=hsi is not None,
+                sensor=sensor,
+                nodata=nodata,
+                ratio=ratio,
+            )
         scene = known or open_pair(
             high,
             low,
