@@ -387,6 +387,56 @@ def test_rpc_of_a_cropped_image(tmp_path: Path) -> None:
         open_scene(made.folder)
 
 
+def test_a_map_rules_over_rpc_beside_it(tmp_path: Path) -> None:
+    """Projected products bring RPC too; their own grid is used unless something else is asked."""
+    made, raw = gaofen2(tmp_path / "a", placed=True), gaofen2(tmp_path / "b")
+    for one, other in ((made.pan, raw.pan), (made.ms, raw.ms)):
+        shutil.copy(other.with_suffix(".rpb"), one.with_suffix(".rpb"))
+    scene = open_scene(made.folder)
+    assert scene.delivery is not None
+    assert scene.delivery.geometry == "map"
+    assert scene.delivery.pan.rpc is not None
+    assert scene.transform[2] == CORNER[0]
+
+
+@pytest.mark.parametrize("suffix", [".rpb", ".RPB", ".Rpb"])
+def test_rpb_in_any_case(tmp_path: Path, suffix: str) -> None:
+    made = gaofen2(tmp_path)
+    made.ms.with_suffix(".rpb").rename(made.ms.with_suffix(suffix))
+    scene = open_scene(made.folder)
+    assert scene.delivery is not None
+    assert scene.delivery.geometry == "rpc"
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_rpc_in_the_tag_of_the_image(tmp_path: Path) -> None:
+    import rasterio
+
+    made = gaofen2(tmp_path)
+    with rasterio.open(made.ms) as dataset:
+        rpcs = dataset.rpcs
+    made.ms.with_suffix(".rpb").unlink()
+    with rasterio.open(made.ms, "r+") as dataset:
+        dataset.rpcs = rpcs
+    scene = open_scene(made.folder)
+    assert scene.delivery is not None
+    assert scene.delivery.geometry == "rpc"
+    assert scene.alignment.y.offset == pytest.approx(1.5, abs=1e-4)
+
+
+def test_centre_across_the_antimeridian(tmp_path: Path) -> None:
+    from pansharp.readers.gaofen._facts import sheet_of
+
+    corners = ("TopLeft", "TopRight", "BottomRight", "BottomLeft")
+    lons = dict(zip(corners, ("179.9", "-179.9", "-179.9", "179.9"), strict=True))
+    made = gaofen2(tmp_path, **{f"{corner}Longitude": lon for corner, lon in lons.items()})
+    name = parse(made.ms)
+    assert name is not None
+    centre = sheet_of(made.ms, name).centre
+    assert centre is not None
+    assert centre[0] == pytest.approx(180.0)
+
+
 def test_one_rpc_is_missing(tmp_path: Path) -> None:
     made = gaofen2(tmp_path)
     made.ms.with_suffix(".rpb").unlink()
