@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,7 +85,7 @@ def test_the_image_is_where_the_ground_is(tmp_path: Path) -> None:
         assert np.abs(truth(ground) - image).max() <= 0.5 + 1e-6
 
 
-def test_every_way_to_name_it(tmp_path: Path) -> None:
+def test_every_way_to_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = write_delivery(tmp_path, **SMALL, tiles=(1, 2))
     home = made.pan[0].parent
     ways = [
@@ -104,8 +103,19 @@ def test_every_way_to_name_it(tmp_path: Path) -> None:
         assert scene.files == scenes[0].files
     led = [line for line in scenes[5].delivery.evidence if "tile R1C2 of a 2-tile product" in line]
     assert len(led) == 1
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     assert open_scene(".").shape == (8, 160, 192)
+    inside = Path(*made.pan[0].parts[-2:])
+    files = [file for group in open_scene(inside).files.values() for file in group]
+    assert not any(Path(file).is_absolute() for file in files)
+
+
+def test_components_in_trees_of_their_own(tmp_path: Path) -> None:
+    made = write_delivery(tmp_path / "x", **SMALL)
+    for image, name in ((made.pan[0], "PAN"), (made.ms[0], "MUL")):
+        (tmp_path / "order" / name).mkdir(parents=True)
+        image.parent.rename(tmp_path / "order" / name / image.parent.name)
+    assert open_scene(tmp_path / "order").shape == (8, 160, 192)
 
 
 @pytest.mark.parametrize("suffix", [".tar.gz", ".tar", ".zip"])
@@ -179,7 +189,7 @@ def test_facts(tmp_path: Path) -> None:
     assert blue.gain == pytest.approx(0.946 * factor / width, rel=1e-12)
     assert blue.offset == -9.409
     assert blue.esun == 2004.61
-    assert "2018v0" in blue.source
+    assert "adjusted by release 2018v0" in blue.source
     assert delivery.pan.constants[0].gain == pytest.approx(
         0.955 * maxar.constants("P")[0] / maxar.constants("P")[1]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -271,10 +272,11 @@ def around(folder: Path) -> list[list[Path]]:
     """Folders where the other half may lie, the likeliest first.
 
     Its own; those of the other components of the same part (``…_P001_MUL`` beside
-    ``…_P001_PAN``); the parent with all others beside it.
+    ``…_P001_PAN``); the parent with all others beside it; those one level farther (``PAN/…_PAN``
+    beside ``MUL/…_MUL``).
     """
     home = folder.resolve()
-    beside = sorted(child for child in home.parent.iterdir() if child.is_dir() and child != home)
+    beside = [child for child in _children(home.parent) if child != home]
     match = _FOLDER.match(home.name)
     components = [
         child
@@ -283,4 +285,20 @@ def around(folder: Path) -> list[list[Path]]:
         and (other := _FOLDER.match(child.name)) is not None
         and other.group(1).upper() == match.group(1).upper()
     ]
-    return [[folder], components, [home.parent, *beside[:_MOST_BESIDE]]]
+    cousins = [
+        child
+        for uncle in _children(home.parent.parent)
+        if uncle != home.parent
+        for child in _children(uncle)
+    ]
+    stages = [components, [home.parent, *beside], cousins]
+    if not folder.is_absolute():  # messages speak as the user does
+        stages = [[Path(os.path.relpath(place)) for place in stage] for stage in stages]
+    return [[folder], *(stage[:_MOST_BESIDE] for stage in stages)]
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return sorted(child for child in folder.iterdir() if child.is_dir())[:_MOST_BESIDE]
+    except OSError:
+        return []
