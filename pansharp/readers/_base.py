@@ -159,6 +159,7 @@ readers: Registry[Reader] = Registry(
         "maxar": "pansharp.readers.maxar",
         "pair": "pansharp.readers.pair",
         "patches": "pansharp.readers.patches",
+        "stac": "pansharp.readers.stac",
     },
     "pansharp.readers",
     UnknownFormatError,
