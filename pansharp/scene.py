@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import ArrayLike
 
+    from pansharp.acquisition import Delivery
     from pansharp.sensors import SensorProfile
     from pansharp.source import Source
 
@@ -81,6 +82,8 @@ class Scene:
         Full width at half maximum per MS band in nanometres, or empty.
     guide_wavelengths, guide_widths : tuple of float
         The same of the guide's bands.
+    delivery : Delivery or None
+        What a vendor's delivery said about the two images; None for plain rasters.
     """
 
     pan_source: Source
@@ -102,6 +105,7 @@ class Scene:
     widths: tuple[float, ...] = ()
     guide_wavelengths: tuple[float, ...] = ()
     guide_widths: tuple[float, ...] = ()
+    delivery: Delivery | None = None
 
     def __post_init__(self) -> None:
         count = self.ms_source.bands
@@ -371,6 +375,7 @@ class Scene:
             offsets=tuple(self.offsets[i] for i in pick),
             wavelengths=tuple(self.wavelengths[i] for i in pick) if self.wavelengths else (),
             widths=tuple(self.widths[i] for i in pick) if self.widths else (),
+            delivery=None if self.delivery is None else self.delivery.select_bands(pick),
         )
 
     def shifted(self, rows: float, cols: float) -> Scene:
@@ -395,7 +400,7 @@ class Scene:
         -------
         dict
             Keys ``name, files, sensor, acquired, crs, transform, bounds, ratio, alignment, pan,
-            ms, product, notes``.
+            ms, product, delivery, notes``.
         """
         y, x = self.alignment.y, self.alignment.x
         ms: dict[str, object] = {
@@ -425,6 +430,7 @@ class Scene:
                 "dtype": str(self.dtype),
                 "nodata": _json_number(self.nodata),
             },
+            "delivery": None if self.delivery is None else self.delivery.describe(),
             "notes": list(self.notes),
         }
 

@@ -24,6 +24,7 @@ __all__ = [
     "get_sensor",
     "list_sensors",
     "mtf_gains",
+    "yearly_gains",
 ]
 
 #: Amplitude at the MS Nyquist frequency taken for an MS band that has no published value.
@@ -88,6 +89,11 @@ class Band:
     mtf_nyquist : float or None
         Amplitude of the modulation transfer function at the Nyquist frequency of the MS grid,
         0 to 1; None where nobody has published one.
+    esun : float or None
+        Mean solar irradiance at 1 AU, W m-2 um-1.
+    adj_gain, adj_offset : float or None
+        The vendor's later corrections of the radiance (release: `SensorProfile.calibration`):
+        a factor, and W m-2 sr-1 um-1 added after it.
     """
 
     name: str
@@ -96,6 +102,9 @@ class Band:
     width_nm: float | None = None
     range_nm: tuple[float, float] | None = None
     mtf_nyquist: float | None = None
+    esun: float | None = None
+    adj_gain: float | None = None
+    adj_offset: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +133,8 @@ class SensorProfile:
         Nominal pixel sizes, metres; for hyperspectral sensors `gsd_ms_m` is that of the cube.
     aliases : tuple of str
         Other names, in lower-case letters and digits.
+    calibration : str or None
+        Release of the vendor's corrections of the radiance.
     sources : str
         Where the figures come from, ``"field: source; ..."`` (keys: docs/sensors.md).
     """
@@ -139,6 +150,7 @@ class SensorProfile:
     gsd_pan_m: float | None = None
     gsd_ms_m: float | None = None
     aliases: tuple[str, ...] = ()
+    calibration: str | None = None
     sources: str = ""
 
     @property
@@ -317,6 +329,40 @@ def get_sensor(name: str) -> SensorProfile:
     return _load(spellings[key])
 
 
+@cache
+def yearly_gains(
+    sensor: str, camera: str
+) -> dict[int, tuple[tuple[float, ...], tuple[float, ...]]]:
+    """Published factors from counts to radiance of a sensor's camera, by year of acquisition.
+
+    Parameters
+    ----------
+    sensor : str
+        Name in the table (``"gaofen2"``).
+    camera : str
+        Camera as the vendor calls it (``"PMS1"``).
+
+    Returns
+    -------
+    dict of int to (gains, offsets)
+        W m-2 sr-1 um-1 per count, and W m-2 sr-1 um-1; the PAN first, then the MS bands in the
+        vendor's order. Empty when none are published.
+
+    Raises
+    ------
+    UnknownSensorError
+        When no sensor has that name.
+    """
+    name = get_sensor(sensor).name
+    table = tomllib.loads(_tables()[name].read_text(encoding="utf-8"))
+    gains = table.get("radiance_gain", {}).get(camera, {})
+    offsets = table.get("radiance_offset", {}).get(camera, {})
+    return {
+        int(year): (tuple(row), tuple(offsets.get(year, [0.0] * len(row))))
+        for year, row in gains.items()
+    }
+
+
 def list_sensors() -> list[str]:
     """Names of all sensors, sorted; parses nothing."""
     return sorted(_tables())
@@ -360,6 +406,7 @@ def _load(stem: str) -> SensorProfile:
         gsd_pan_m=gsd.get("pan"),
         gsd_ms_m=gsd.get("ms", gsd.get("hsi")),
         aliases=tuple(table["aliases"]),
+        calibration=table.get("calibration_version"),
         sources="; ".join(f"{field}: {source}" for field, source in table["sources"].items()),
     )
 
@@ -373,4 +420,7 @@ def _band(row: Mapping[str, object]) -> Band:
         width_nm=cast("float | None", row.get("width_nm")),
         range_nm=None if limits is None else (limits[0], limits[1]),
         mtf_nyquist=cast("float | None", row.get("mtf_nyquist")),
+        esun=cast("float | None", row.get("esun_w_m2_um")),
+        adj_gain=cast("float | None", row.get("adj_gain")),
+        adj_offset=cast("float | None", row.get("adj_offset")),
     )

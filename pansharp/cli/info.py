@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
+#: Bands whose factors are all printed; of cubes some are.
+_MOST_GAINS = 16
+
+
 def _gains(scene: Scene) -> dict[str, object]:
     """MTF gains that fusion would use, and which of them are guesses."""
     from pansharp.sensors import get_sensor, mtf_gains
@@ -118,10 +122,52 @@ def _text(facts: dict[str, Any]) -> str:
     ]
     if "problem" in gains:
         rows.append(("problem", gains["problem"]))
+    rows += _delivery_rows(facts["delivery"])
     rows.append(("models", " ".join(models["fit"])))
     rows += [("not", f"{name}: {why}") for name, why in models["do_not_fit"].items()]
     rows += [("note", note) for note in facts["notes"]]
     return table(("what", "found"), rows)
+
+
+def _delivery_rows(delivery: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """What the sidecars said: one row an image, and why these files were taken."""
+    if delivery is None:
+        return []
+    geometry = {
+        "map": "map projection",
+        "rpc": "sensor geometry with RPC",
+        "pixel": "pixels only",
+    }[delivery["geometry"]]
+    rows = [("delivery", f"{delivery['family']}, {geometry}")]
+    for role in ("pan", "ms"):
+        image = delivery[role]
+        parts = [f"level {image['level']}"] if "level" in image else []
+        if "acquired" in image:
+            parts.append(image["acquired"])
+        if "sun_elevation" in image:
+            azimuth = f"/{image['sun_azimuth']:g}" if "sun_azimuth" in image else ""
+            parts.append(f"sun {image['sun_elevation']:g}{azimuth} deg")
+        if "off_nadir" in image:
+            parts.append(f"off nadir {image['off_nadir']:g} deg")
+        if "cloud" in image:
+            parts.append(f"clouds {100 * image['cloud']:g} %")
+        parts.append("RPC" if image["rpc"] else "no RPC")
+        if "corrected" in image:
+            parts.append(f"no raw counts: {image['corrected']}")
+        rows.append((f"{role.upper()} image", ", ".join(parts)))
+        known = [band for band in image["constants"] if band is not None]
+        if known:
+            listed = [
+                "-" if band is None else f"{band['gain']:.6g}{band['offset']:+.6g}"
+                for band in image["constants"]
+            ]
+            if len(listed) > _MOST_GAINS:
+                listed = [*listed[:3], f"... {len(listed)} bands ...", *listed[-1:]]
+            gains = " ".join(listed)
+            text = f"{gains} ({known[0]['units']}; {known[0]['source']})"
+            what = "reflectance" if known[0]["units"] == "1" else "radiance"
+            rows.append((f"{role.upper()} {what}", text))
+    return rows + [("found", why) for why in delivery["evidence"]]
 
 
 def _lone_raster(path: str) -> dict[str, object] | None:

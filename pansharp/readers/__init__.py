@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from pansharp.errors import (
-    AmbiguousReaderError,
-    BandMismatchError,
-    OptionError,
-    ReaderError,
-    UnknownFormatError,
-)
+from pansharp.errors import BandMismatchError, OptionError
 from pansharp.geometry.grids import Window
-from pansharp.readers._base import Reader, readers
+from pansharp.readers._base import Found, Reader, readers
 from pansharp.readers._envi import data_of_header
+from pansharp.readers._resolve import choose, find_scenes, open_known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +20,7 @@ if TYPE_CHECKING:
     PathLike: TypeAlias = str | os.PathLike[str]
     Paths: TypeAlias = PathLike | Sequence[PathLike]
 
-__all__ = ["Reader", "list_readers", "open_scene", "readers"]
+__all__ = ["Found", "Reader", "find_scenes", "list_readers", "open_scene", "readers"]
 
 
 def list_readers() -> list[str]:
@@ -54,8 +48,8 @@ def open_scene(
     Parameters
     ----------
     path : path, optional
-        A PAN, an MS (the partner is found), or a folder with one pair. Beside `pan` or `ms` it
-        is the other half.
+        A PAN, an MS (the partner is found), a folder with one pair, a vendor's delivery as folder
+        or archive, or any of its files. Beside `pan` or `ms` it is the other half.
     pan, msi : path, optional
         High-resolution file: one band (`pan`), or any number (`msi`).
     ms, hsi : path or sequence of paths, optional
@@ -117,7 +111,22 @@ def open_scene(
             raise OptionError(f"reader '{reader}' finds its files itself; leave off pan and ms")
         from pansharp.readers.pair import open_pair
 
-        scene = open_pair(
+        known = None
+        if msi is None and hsi is None and reader is None:
+            known = open_known(high, low, sensor=sensor, nodata=nodata, ratio=ratio)
+        if known is None and reader is None:
+            from pansharp.readers._half import open_named
+
+            known = open_named(
+                high,
+                low,
+                guide=msi is not None,
+                cube=hsi is not None,
+                sensor=sensor,
+                nodata=nodata,
+                ratio=ratio,
+            )
+        scene = known or open_pair(
             high,
             low,
             guide=msi is not None,
@@ -132,7 +141,8 @@ def open_scene(
         given = path if path is not None else (high if high is not None else (low or (None,))[0])
         if given is None:
             raise OptionError("no image given; name a file or folder, or pan and ms")
-        scene = _reader_of(given, reader).open(given, sensor=sensor, nodata=nodata, ratio=ratio)
+        chosen, given = choose(given, reader)
+        scene = chosen.open(given, sensor=sensor, nodata=nodata, ratio=ratio)
     if bands is not None:
         scene = scene.select_bands(bands)
     if bbox is not None:
@@ -151,23 +161,3 @@ def _paths(given: Paths | None) -> tuple[str, ...]:
     if not paths:
         raise BandMismatchError("no MS files given; name at least one")
     return paths
-
-
-def _reader_of(path: str, name: str | None) -> Reader:
-    if name is not None:
-        return readers.get(name)
-    local = "://" not in path and not path.startswith("/vsi")
-    if local and not Path(path).exists():
-        raise ReaderError(f"'{path}' does not exist; check the path")
-    scores = {key: readers.get(key).matches(path) for key in readers.names()}
-    best = max(scores.values(), default=0.0)
-    fitting = [key for key, score in scores.items() if score == best]
-    if best <= 0:
-        raise UnknownFormatError(
-            f"no reader understands '{path}'; 'pansharp readers' lists what is known"
-        )
-    if len(fitting) > 1:
-        raise AmbiguousReaderError(
-            f"readers {', '.join(fitting)} fit '{path}' equally well; choose with --reader"
-        )
-    return readers.get(fitting[0])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rasterio.crs import CRS
     from rasterio.io import DatasetReader
 
+    from pansharp.readers._virtual import Image
     from pansharp.scene import Affine6
 
 __all__ = [
@@ -50,23 +51,28 @@ class Grid:
         a b c d e f.
     crs : rasterio CRS or None
         Coordinate system.
+    known : bool
+        Whether the transform is meant even where it is the identity.
     """
 
     label: str
     shape: tuple[int, int]
     transform: Affine6
     crs: CRS | None
+    known: bool = False
 
     @classmethod
-    def of(cls, dataset: DatasetReader) -> Grid:
-        """Grid of an open dataset."""
+    def of(cls, dataset: DatasetReader, image: Image | None = None) -> Grid:
+        """Grid of an open dataset, the image's where that is given."""
         a, b, c, d, e, f = tuple(dataset.transform)[:6]
-        return cls(str(dataset.name), tuple(dataset.shape), (a, b, c, d, e, f), dataset.crs)
+        name = str(dataset.name) if image is None else image.name
+        known = image is not None and image.known
+        return cls(name, tuple(dataset.shape), (a, b, c, d, e, f), dataset.crs, known)
 
     @property
     def placed(self) -> bool:
         """Whether the file says anything about its place or pixel size."""
-        return self.transform != IDENTITY
+        return self.known or self.transform != IDENTITY
 
     @property
     def pixel(self) -> float:

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pansharp.errors import (
-    AlignmentWarning,
-    BandMismatchError,
-    GridMismatchError,
-    NodataWarning,
-    PansharpWarning,
-)
-from pansharp.geometry.grids import Window
+from pansharp.errors import BandMismatchError, GridMismatchError
 from pansharp.readers import _metadata as metadata
 from pansharp.readers._base import readers
+from pansharp.readers._compose import describe, finish
 from pansharp.readers._grids import (
     MIN_RATIO,
     Grid,
-    covered,
-    overlap,
     place,
     same_crs,
     warp_grid,
@@ -29,7 +19,7 @@ from pansharp.readers._grids import (
 from pansharp.readers._preflight import check_complete, check_not_empty, has_fill
 from pansharp.readers._repeated import thin
 from pansharp.readers._siblings import find_pair
-from pansharp.scene import MS_MARGIN, Scene
+from pansharp.readers._virtual import Image
 from pansharp.source import (
     UNSET,
     RasterSource,
@@ -38,18 +28,16 @@ from pansharp.source import (
     WarpedSource,
     empty_bands,
 )
-from pansharp.source.base import as_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pansharp.geometry.grids import Alignment
+    from pansharp.scene import Scene
     from pansharp.sensors import SensorProfile
     from pansharp.source import BaseSource, Unset
 
 __all__ = ["PairReader", "open_pair"]
-
-log = logging.getLogger(__name__)
 
 #: Coordinate system lent to two grids that have none, so that the warper can turn one.
 _FLAT = "EPSG:3857"
@@ -83,23 +71,24 @@ readers.register("pair")(PairReader())
 
 
 def open_pair(
-    pan: str,
-    ms: Sequence[str],
+    pan: str | Image,
+    ms: Sequence[str | Image],
     *,
     guide: bool = False,
     cube: bool = False,
     sensor: SensorProfile | None = None,
     nodata: float | None = None,
     ratio: float | None = None,
+    fill: float | None = None,
 ) -> Scene:
     """Open two rasters as a scene, after checking that they can be fused.
 
     Parameters
     ----------
-    pan : str
-        High-resolution file.
-    ms : sequence of str
-        Low-resolution file, or several files of one grid whose bands are stacked.
+    pan : str or Image
+        High-resolution image.
+    ms : sequence of str or Image
+        Low-resolution image, or several of one grid whose bands are stacked.
     guide : bool
         Whether the high-resolution file may have several bands (an MSI).
     cube : bool
@@ -112,6 +101,8 @@ def open_pair(
     ratio : float, optional
         MS pixel size over PAN pixel size, instead of what the grids say. The first corner of
         the MS stays where the files put it, and repeated pixels are not thinned out.
+    fill : float, optional
+        Value that pixels without data have by the vendor's rule, where the files declare none.
 
     Returns
     -------
@@ -130,15 +121,18 @@ def open_pair(
         When an image holds no data.
     """
     value: float | Unset = UNSET if nodata is None else nodata
-    high = RasterSource(pan, nodata=value)
-    low = [RasterSource(path, nodata=value) for path in ms]
-    for source in (high, *low):
+    pan_image, images = Image.of(pan), [Image.of(image) for image in ms]
+    high = _source(pan_image, value)
+    low = [_source(image, value) for image in images]
+    for image, source in zip((pan_image, *images), (high, *low), strict=True):
+        for part in image.files if image.virtual else ():
+            check_complete(RasterSource(part))
         check_complete(source)
-    high, low, notes_of_fill = _declare_fill(high, low)
-    if notes_of_fill:
-        value = 0.0
-    pan_grid = Grid.of(high.dataset())
-    grids = [Grid.of(source.dataset()) for source in low]
+    high, low, fill, notes_of_fill = _declare_fill(high, low, fill)
+    if fill is not None:
+        value = fill
+    pan_grid = Grid.of(high.dataset(), pan_image)
+    grids = [Grid.of(s.dataset(), image) for s, image in zip(low, images, strict=True)]
     _check_stack(grids)
     if not guide:
         _check_pan_bands(high, low)
@@ -160,28 +154,35 @@ def open_pair(
         notes += aside
     check_not_empty(high, "PAN")
     check_not_empty(ms_source, "MS")
-    files = {"pan": (pan,), "ms": tuple(ms)}
-    scene = _describe(high, low, ms_source, alignment, files, sensor)
+    scene = describe(high, low, ms_source, alignment, (pan_image, images), sensor)
     crs = pan_grid.crs or grids[0].crs
-    return _finish(scene, notes, pan_grid, None if crs is None else str(crs.to_wkt()))
+    system = None if crs is None else str(crs.to_wkt())
+    return finish(scene, notes, pan_grid, system, images[0].name)
+
+
+def _source(image: Image, nodata: float | Unset) -> RasterSource:
+    return RasterSource(image.source, nodata=nodata, label=image.label)
 
 
 def _declare_fill(
-    high: RasterSource, low: list[RasterSource]
-) -> tuple[RasterSource, list[RasterSource], tuple[str, ...]]:
-    """Take squares of 0 in an image without nodata value for what they are."""
-    empty = [name for name, group in (("PAN", [high]), ("MS", low)) if all(map(has_fill, group))]
+    high: RasterSource, low: list[RasterSource], fill: float | None
+) -> tuple[RasterSource, list[RasterSource], float | None, tuple[str, ...]]:
+    """Give a nodata value to images that declare none and hold fill; also return it."""
+    groups = {"PAN": [high], "MS": low}
+    if fill is None:
+        empty = [name for name, group in groups.items() if all(map(has_fill, group))]
+        value, why = 0.0, "parts of the {} hold 0 in every band without declaring it: 0 is taken"
+    else:
+        bare = [name for name, group in groups.items() if all(s.nodata is None for s in group)]
+        empty, value, why = bare, fill, f"{fill:g} is taken in the {{}} by the vendor's rule"
     if not empty:
-        return high, low, ()
+        return high, low, None, ()
     if "PAN" in empty:
-        high = RasterSource(high.path, nodata=0)
+        high = RasterSource(high.path, nodata=value, label=high.label)
     if "MS" in empty:
-        low = [RasterSource(source.path, nodata=0) for source in low]
-    note = (
-        f"parts of the {' and the '.join(empty)} hold 0 in every band without declaring it: "
-        "0 is taken as nodata there"
-    )
-    return high, low, (note,)
+        low = [RasterSource(source.path, nodata=value, label=source.label) for source in low]
+    note = f"{why.format(' and the '.join(empty))} as nodata"
+    return high, low, value, (f"{note} there" if fill is None else note,)
 
 
 def _screened(
@@ -227,7 +228,7 @@ def _check_pan_bands(high: RasterSource, low: Sequence[RasterSource]) -> None:
         return
     swapped = " (maybe PAN and MS are swapped)" if sum(s.bands for s in low) == 1 else ""
     raise BandMismatchError(
-        f"The PAN image '{high.path}' has {high.bands} bands{swapped}; "
+        f"The PAN image {high.label} has {high.bands} bands{swapped}; "
         "give a one-band image with --pan FILE, or a multispectral guide with --msi FILE"
     )
 
@@ -267,6 +268,7 @@ def _warped(
             shape=shape,
             nodata=nodata,
             file_crs=target if ms.crs is None else None,
+            label=source.label,
         )
         for source in low
     ]
@@ -277,111 +279,3 @@ def _warped(
         f"pixels, because {why}"
     )
     return sources, alignment, note
-
-
-def _describe(
-    high: RasterSource,
-    low: Sequence[RasterSource],
-    ms_source: BaseSource,
-    alignment: Alignment,
-    files: dict[str, tuple[str, ...]],
-    sensor: SensorProfile | None,
-) -> Scene:
-    """Scene of whole images, with the metadata of the MS files."""
-    opened = [source.dataset() for source in low]
-    single = len(low) > 1 and all(source.bands == 1 for source in low)
-    names = metadata.unique_names(ms_source.band_names)
-    if single and not names:
-        names = metadata.stack_names(files["ms"])
-    indexes = [range(1, source.bands + 1) for source in low]
-    waves = [metadata.wavelengths(d, i) for d, i in zip(opened, indexes, strict=True)]
-    wide = [metadata.widths(d, i) for d, i in zip(opened, indexes, strict=True)]
-    guide = range(1, high.bands + 1)
-    paths = [path for group in files.values() for path in group]
-    everything = [*opened, high.dataset()]
-    return Scene(
-        pan_source=high,
-        ms_source=ms_source,
-        alignment=alignment,
-        sensor=sensor or metadata.sniff_sensor(everything, paths, ms_source.bands),
-        band_names=names,
-        scales=tuple(
-            float(d.scales[i - 1]) for d, r in zip(opened, indexes, strict=True) for i in r
-        ),
-        offsets=tuple(
-            float(d.offsets[i - 1]) for d, r in zip(opened, indexes, strict=True) for i in r
-        ),
-        name=_name(files),
-        files=files,
-        acquired=metadata.acquisition(everything),
-        tags={str(k): str(v) for k, v in opened[0].tags().items()},
-        wavelengths=tuple(v for part in waves for v in part) if all(waves) else (),
-        widths=tuple(v for part in wide for v in part) if all(wide) else (),
-        guide_wavelengths=metadata.wavelengths(high.dataset(), guide),
-        guide_widths=metadata.widths(high.dataset(), guide),
-    )
-
-
-def _name(files: dict[str, tuple[str, ...]]) -> str:
-    """File name without the word for PAN; the folder's name where nothing else is left."""
-    path = Path(files["pan"][0])
-    parts = [word for word in path.stem.replace("-", "_").split("_") if word]
-    kept = [word for word in parts if word.lower() not in ("pan", "panchromatic")]
-    if any(not word.isdigit() for word in kept):
-        return "_".join(kept)
-    return "_".join([path.resolve().parent.name or path.stem, *kept])
-
-
-def _finish(scene: Scene, notes: tuple[str, ...], pan: Grid, crs: str | None) -> Scene:
-    """Cut to common ground, and say what the user should know."""
-    from dataclasses import replace
-
-    high, low = scene.pan_source, scene.ms_source
-    pan_shape, ms_shape = (high.height, high.width), (low.height, low.width)
-    share = overlap(scene.alignment, pan_shape, ms_shape)
-    window = covered(scene.alignment, pan_shape, ms_shape)
-    names = f"'{scene.files['pan'][0]}' and '{scene.files['ms'][0]}'"
-    if 0 in window.shape or share <= 0:
-        raise GridMismatchError(
-            f"{names} overlap in 0 % of the MS area; check that both belong to the same acquisition"
-        )
-    found: list[tuple[str, type[Warning]]] = []
-    if share < 0.5:
-        text = f"{names} overlap in {100 * share:.3g} % of the MS area only"
-        found.append((text, AlignmentWarning))
-    whole = round(scene.ratio)
-    if abs(scene.ratio - whole) > 0.01 * whole:
-        text = f"the ratio of pixel sizes is {scene.ratio:.4g}, not whole; the true grids are used"
-        found.append((text, AlignmentWarning))
-    if low.dtype.itemsize == 1 and high.dtype.itemsize > 1:
-        text = (
-            f"the MS is 8-bit and the PAN {high.dtype.itemsize * 8}-bit: it looks stretched for "
-            "display, results are for viewing only"
-        )
-        found.append((text, PansharpWarning))
-    stored = low.nodata if low.nodata is not None else high.nodata
-    if stored is not None and low.dtype.kind in "iu" and as_dtype(stored, low.dtype) is None:
-        text = f"nodata value {stored:g} does not exist in {low.dtype} and is left off"
-        found.append((text, NodataWarning))
-        stored = None
-    for text, kind in found:
-        warnings.warn(text, kind, stacklevel=5)
-    if window.shape != pan_shape:
-        notes += (
-            f"product cut from {pan_shape[0]} x {pan_shape[1]} to {window.height} x "
-            f"{window.width} PAN pixels (from row {window.row}, column {window.col}): the MS "
-            "covers no more",
-        )
-    everything = Window(0, 0, *ms_shape)
-    below = scene.alignment.ms_window(window, MS_MARGIN)
-    if below.intersect(everything) != everything:
-        notes += (f"only the part of the {ms_shape[0]} x {ms_shape[1]} MS below the PAN is used",)
-    notes += tuple(text for text, _ in found)
-    scene = replace(scene, transform=pan.transform, crs=crs, nodata=stored, notes=notes)
-    log.info(
-        "PAN=%s MS=%s sensor=%s ratio=%.6g",
-        *(",".join(scene.files[role]) for role in ("pan", "ms")),
-        scene.sensor.name if scene.sensor else "unknown",
-        scene.ratio,
-    )
-    return scene.crop(window)

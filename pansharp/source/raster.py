@@ -12,6 +12,7 @@ import numpy as np
 
 from pansharp.errors import ReaderError
 from pansharp.geometry.grids import Window
+from pansharp.scratch import holder
 from pansharp.source.base import (
     UNSET,
     BaseSource,
@@ -47,8 +48,11 @@ class _DatasetSource(BaseSource):
         bands: Sequence[int] | None,
         nodata: float | Unset | None,
         window: Window | None,
+        label: str | None = None,
     ) -> None:
         self.path = str(path)
+        self._label = label or f"'{path}'"
+        self._keep = holder(self.path)
         self._forget()
         dataset = self.dataset()
         self.alpha = _alpha_band(dataset)
@@ -74,7 +78,7 @@ class _DatasetSource(BaseSource):
     @property
     def label(self) -> str:
         """Name of the source in messages."""
-        return f"'{self.path}'"
+        return self._label
 
     @property
     def window(self) -> Window:
@@ -184,13 +188,15 @@ class RasterSource(_DatasetSource):
     Parameters
     ----------
     path : str or Path
-        File, or any name that rasterio opens.
+        File, or any name that rasterio opens: also the text of a virtual raster (VRT).
     bands : sequence of int, optional
         Bands to read, counted from 0; default all but an alpha band.
     nodata : float or None, optional
         Value of pixels without data, instead of the file's own; None for no such value.
     window : Window, optional
         Pixels of the file to cover; default all.
+    label : str, optional
+        What messages call it, quotes included; default the path.
 
     Raises
     ------
@@ -207,8 +213,9 @@ class RasterSource(_DatasetSource):
         bands: Sequence[int] | None = None,
         nodata: float | Unset | None = UNSET,
         window: Window | None = None,
+        label: str | None = None,
     ) -> None:
-        super().__init__(path, bands=bands, nodata=nodata, window=window)
+        super().__init__(path, bands=bands, nodata=nodata, window=window, label=label)
 
 
 class WarpedSource(_DatasetSource):
@@ -228,6 +235,8 @@ class WarpedSource(_DatasetSource):
         As :class:`RasterSource`.
     file_crs : str, optional
         Coordinate system of the file, where it names none.
+    label : str, optional
+        As :class:`RasterSource`.
     """
 
     def __init__(
@@ -240,12 +249,13 @@ class WarpedSource(_DatasetSource):
         bands: Sequence[int] | None = None,
         nodata: float | Unset | None = UNSET,
         file_crs: str | None = None,
+        label: str | None = None,
     ) -> None:
         self._grid = (crs, transform, shape)
         self._file_crs = file_crs
         self._file_nodata = nodata
         self._file_alpha: int | Unset | None = UNSET
-        super().__init__(path, bands=bands, nodata=nodata, window=None)
+        super().__init__(path, bands=bands, nodata=nodata, window=None, label=label)
         # The warper itself leaves out nodata pixels; alpha tells where nothing was written.
         self._blank_values = (None,) * self.bands
 
@@ -324,6 +334,8 @@ def open_raster(path: str | Path) -> DatasetReader:
 
 
 def _why_not(name: str) -> str:
+    if name.lstrip().startswith("<"):
+        return "a virtual raster cannot be opened; check that all its files are there"
     if "://" in name or name.startswith("/vsi"):
         return f"'{name}' cannot be opened as a raster; check the address and the file"
     if not os.path.exists(name):
