@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,11 +11,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from pansharp.errors import ModelError, WeightsError
+from pansharp.models.networks import get_network
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["GRIDS", "PublishedNetwork", "whole_ratio"]
+    from pansharp.models.networks import NetworkSpec
+
+__all__ = ["GRIDS", "PublishedNetwork", "published_spec", "whole_ratio"]
 
 #: Where MS pixel 0 lies among PAN pixels: on pixel ratio / 2, or centred on the first `ratio`.
 GRIDS = ("toolbox", "corner")
@@ -37,6 +42,18 @@ def whole_ratio(ratio: float) -> int:
             f"{ratio:.4g}; use weights of the anchored form, or none"
         )
     return nearest
+
+
+def published_spec(name: str, ratio: int) -> NetworkSpec:
+    """Facts of a network whose tiles lie on whole MS pixels.
+
+    Its context is two MS pixels wider than that of the anchored form: it interpolates by itself.
+    """
+    spec = get_network(name)
+    multiple = math.lcm(spec.multiple_of, ratio)
+    halo = -(-(spec.practical_halo + 2 * ratio) // multiple) * multiple
+    core = max(multiple, (spec.tile - 2 * spec.practical_halo) // multiple * multiple)
+    return replace(spec, multiple_of=multiple, practical_halo=halo, tile=core + 2 * halo)
 
 
 class PublishedNetwork(nn.Module):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -18,7 +17,7 @@ from pansharp.adaptation.forms import AnchoredForm, InputForm, PublishedForm
 from pansharp.adaptation.ground import Ground, choosing_error, predict_ground
 from pansharp.adaptation.guard import BlockScores
 from pansharp.adaptation.level import BORDER
-from pansharp.adaptation.published import PublishedNetwork, whole_ratio
+from pansharp.adaptation.published import PublishedNetwork, published_spec, whole_ratio
 from pansharp.adaptation.resume import Store
 from pansharp.adaptation.settings import Adapted
 from pansharp.adaptation.trial import PASSES
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     from pansharp.adaptation.settings import AdaptSettings, Start
     from pansharp.adaptation.trial import Trial
-    from pansharp.models.networks import NetworkSpec
 
 __all__ = ["Adaptation"]
 
@@ -122,7 +120,11 @@ class Adaptation:
         progress: Callable[[float, float, str], None] | None,
     ) -> None:
         self.name, self.trial, self.settings, self.progress = name, trial, settings, progress
-        self.spec = _spec(name, trial.scene.ratio, settings.start)
+        start = settings.start
+        published = start is not None and start.value_scale is not None
+        self.spec = (
+            published_spec(name, whole_ratio(trial.scene.ratio)) if published else get_network(name)
+        )
         scaling = _scaling(trial)
         self.form = _form(trial, scaling, settings.start)
         self.scale = self.form.scale
@@ -328,19 +330,6 @@ class Adaptation:
             "held_out_fraction": round(1.0 - trial.train_pixels / trial.pixels, 4),
             "curve": [[step, round(error, 6)] for step, error in result.curve],
         }
-
-
-def _spec(name: str, ratio: float, start: Start | None) -> NetworkSpec:
-    """Facts of a network; tiles of the published form lie on whole MS pixels."""
-    spec = get_network(name)
-    if start is None or start.value_scale is None:
-        return spec
-    step = whole_ratio(ratio)
-    multiple = math.lcm(spec.multiple_of, step)
-    # Two MS pixels more: such a network interpolates by itself.
-    halo = -(-(spec.practical_halo + 2 * step) // multiple) * multiple
-    tile = max(multiple, (spec.tile - 2 * spec.practical_halo) // multiple * multiple) + 2 * halo
-    return replace(spec, multiple_of=multiple, practical_halo=halo, tile=tile)
 
 
 def _form(trial: Trial, scaling: Scaling, start: Start | None) -> InputForm:

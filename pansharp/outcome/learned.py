@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pansharp.engine import prepare
@@ -10,7 +10,7 @@ from pansharp.errors import ModelError
 from pansharp.hyperspectral import prepare_pair
 from pansharp.hyperspectral_trial import Judged, note_scores, rmse_to_hsi, score_all, trial_of
 from pansharp.models import create_model, is_network
-from pansharp.outcome.base import Clock, refuse_weights, workers_of
+from pansharp.outcome.base import Clock, workers_of
 from pansharp.outcome.cube import outcome_of
 from pansharp.outcome.cube_fusers import (
     FromComponents,
@@ -19,6 +19,8 @@ from pansharp.outcome.cube_fusers import (
     spool_components,
     spool_network,
 )
+from pansharp.outcome.given_cube import given_weights, take_given
+from pansharp.outcome.learnt import LEARNED, Learnt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from pansharp.options import FuseOptions
     from pansharp.outcome.base import Outcome
     from pansharp.scene import Scene
-    from pansharp.source.spool import Spool
 
     Progress = Callable[[float, float, str], None] | None
 
@@ -40,51 +41,12 @@ __all__ = ["CANDIDATES", "LEARNED", "fuse_learned"]
 
 #: What a learned product must beat; `exp` is told beside them.
 CANDIDATES = ("exp", "glp-hs", "gsa-hs", "loc-hs", "fuse-sylvester", "cnmf")
-#: The closed form, what `auto` tries for cubes.
-LEARNED = "rfridge"
 #: Largest ratio of the cross-validated error to that of the anchor.
 _GCV_LIMIT = 0.8
 #: Fewest pixels of the degraded HSI that a rehearsal can be believed on.
 _REHEARSED = 15
 #: A guide explained less than this cannot be learnt from.
 _EXPLAINED = 0.9
-
-
-@dataclass
-class _Learnt:
-    """A model fitted to the scene.
-
-    Parameters
-    ----------
-    fuser : FromComponents
-        The product without back-projection, for chips of the usable bands.
-    basis : Basis
-        Anchors, noise.
-    facts : dict
-        For the card.
-    on_trial : callable
-        Fits the same to a trial.
-    doubt : str
-        Why the fit itself says that it is no good; empty when it does not.
-    alone : bool
-        Whether the fit's own sign suffices where no rehearsal is possible.
-    spool : Spool or None
-        Scratch of the product.
-    timings : dict of str to float
-        Seconds.
-    notes : list of str
-        What the reader of the product must know.
-    """
-
-    fuser: FromComponents
-    basis: Basis
-    facts: dict[str, object]
-    on_trial: Callable[[CubeTrial], Fuser]
-    doubt: str = ""
-    alone: bool = False
-    spool: Spool | None = None
-    timings: dict[str, float] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 def fuse_learned(
@@ -113,18 +75,20 @@ def fuse_learned(
         ``--adapt never`` with a model that is nothing but a fit to the scene.
     """
     name = LEARNED if options.model == "auto" else options.model
-    if options.adapt == "never":
+    if options.adapt == "never" and options.weights is None:
         raise ModelError(
             f"'{options.model}' is fitted to the scene and --adapt is never; drop --adapt never or "
             "choose a method such as 'fuse-sylvester'"
         )
-    refuse_weights(options, "what is fitted to a cube is fitted to it alone")
+    given = given_weights(options)
+    if given is not None:
+        name = given.card.network
     clock = Clock()
     if progress:
         progress(0, 1, "registering")
     pair = prepare_pair(scene, options)
     timings = {"registering": clock.lap()}
-    obstacle = _obstacle(pair, options)
+    obstacle = "" if given is not None else _obstacle(pair, options)
     notes: list[str] = []
     trial = None
     if options.card or not options.force:
@@ -133,8 +97,11 @@ def fuse_learned(
         outcome = _fall_back(pair, options, None, _Scored(Judged(), trial), obstacle, progress)
         timings["prepare"] = clock.lap()
     else:
-        learn = _learn_network if is_network(name) else _learn_ridge
-        learnt = learn(pair, name, options, folder, progress)
+        if given is not None:
+            learnt = take_given(pair, given, options, folder, progress)
+        else:
+            learn = _learn_network if is_network(name) else _learn_ridge
+            learnt = learn(pair, name, options, folder, progress)
         timings |= learnt.timings or {"prepare": clock.lap()}
         clock.lap()
         passes = learnt.basis.passes if options.backproject == "auto" else int(options.backproject)
@@ -175,7 +142,7 @@ def _obstacle(pair: PreparedPair, options: FuseOptions) -> str:
 
 def _learn_ridge(
     pair: PreparedPair, name: str, options: FuseOptions, folder: Path | None, progress: Progress
-) -> _Learnt:
+) -> Learnt:
     from pansharp.models.hyperspectral.rfridge import RidgeFuser
 
     given: Mapping[str, object] = {"seed": options.seed, **options.method}
@@ -193,7 +160,7 @@ def _learn_ridge(
             f"cross-validation expects {ridge.gcv_ratio:.2f} of the error of the linear fit "
             f"({_GCV_LIMIT:g} is the limit)"
         )
-    return _Learnt(
+    return Learnt(
         FromComponents(spool, ridge.basis.anchors.space, not ridge.basis.noisy, pair.facts),
         ridge.basis,
         ridge.facts(),
@@ -207,7 +174,7 @@ def _learn_ridge(
 
 def _learn_network(
     pair: PreparedPair, name: str, options: FuseOptions, folder: Path | None, progress: Progress
-) -> _Learnt:
+) -> Learnt:
     from pansharp.adaptation.adapt import resolve_device, use_threads
     from pansharp.adaptation.cube import adapt_cube
     from pansharp.models.hyperspectral.basis import Basis, GsaBasis
@@ -248,7 +215,7 @@ def _learn_network(
         pair.usable, network, name, options, folder, workers, notes, progress=progress
     )
     timings["predicting"] = clock.lap()
-    return _Learnt(
+    return Learnt(
         FromComponents(spool, basis.anchors.space, not basis.noisy, pair.facts),
         basis,
         {**told, **basis.facts()},
@@ -286,7 +253,7 @@ class _Scored:
 def _rehearse(
     trial: CubeTrial | None,
     name: str,
-    learnt: _Learnt,
+    learnt: Learnt,
     passes: int,
     options: FuseOptions,
     progress: Progress,
@@ -311,7 +278,7 @@ def _rehearse(
     return scored
 
 
-def _rehearsal_says(scored: _Scored, learnt: _Learnt) -> str:
+def _rehearsal_says(scored: _Scored, learnt: Learnt) -> str:
     """Why the rehearsal rejects the model; empty where it does not."""
     verdict = scored.judged.verdict
     if not scored.valid or verdict is None:
@@ -351,7 +318,7 @@ def _keep(outcome: Outcome, pair: PreparedPair, inner: Fuser, scored: _Scored, r
 def _fall_back(
     pair: PreparedPair,
     options: FuseOptions,
-    learnt: _Learnt | None,
+    learnt: Learnt | None,
     scored: _Scored,
     reason: str,
     progress: Progress,

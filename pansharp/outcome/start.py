@@ -56,6 +56,11 @@ class GivenWeights:
         """What the score card calls them: name of the file and start of the digest."""
         return f"{self.path.stem} ({self.card.digest[:_SHORT]})"
 
+    @property
+    def grid(self) -> str:
+        """How the grids of the training lay."""
+        return str(self.card.recipe.get("grid", _GRID))
+
     def trained_on(self, scene: Scene) -> bool:
         """Whether files of the scene were among those that the weights were trained on."""
         known = self.card.recipe.get("scene_digests", ())
@@ -102,8 +107,7 @@ class GivenWeights:
         except WeightsError as problem:
             raise WeightsError(f"'{self.path}': {problem}") from problem
         scale = card.value_scale if card.form == "published" else None
-        grid = str(card.recipe.get("grid", _GRID))
-        return Start(self.label, card.arch, self.state, scale, grid), notes
+        return Start(self.label, card.arch, self.state, scale, self.grid), notes
 
 
 def _largest(trial: Trial) -> float:
@@ -161,7 +165,7 @@ def keep_weights(outcome: Outcome, options: FuseOptions, given: GivenWeights | N
         terms="those of the scene",
         recipe={
             **{key: facts[key] for key in _TOLD},
-            **({"grid": given.card.recipe.get("grid", _GRID)} if published and given else {}),
+            **({"grid": given.grid} if published and given else {}),
             "scene_digests": scene_digests(scene) + earlier,
         },
         seed=options.seed,
