@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_MINUTES", "candidates", "shared_budget", "try_candidates"]
 
 #: What `auto` may take on two ordinary cores, unless ``--adapt-minutes`` says otherwise.
-DEFAULT_MINUTES = 2.0
+DEFAULT_MINUTES = 1.0
 #: The network that `auto` always tries.
 _FIRST = "rescnn"
 #: Seconds of one core that two cores do in a second: they share caches and memory.
