@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
 import time
 import warnings
 from dataclasses import dataclass, field
@@ -31,6 +34,7 @@ __all__ = [
     "note_shift",
     "refuse_adapting",
     "refuse_weights",
+    "release_memory",
     "with_passes",
     "workers_of",
 ]
@@ -98,6 +102,19 @@ class Clock:
         now = time.perf_counter()
         seconds, self._last = now - self._last, now
         return seconds
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system, where the C library can.
+
+    The parts of a fusion need memory of different shapes, and the command line tells glibc to keep
+    what is freed: without this the peaks of training, prediction and judging would pile up.
+    """
+    gc.collect()
+    if sys.platform.startswith("linux"):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def workers_of(options: FuseOptions) -> int:

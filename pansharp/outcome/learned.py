@@ -10,7 +10,7 @@ from pansharp.errors import ModelError
 from pansharp.hyperspectral import prepare_pair
 from pansharp.hyperspectral_trial import Judged, note_scores, rmse_to_hsi, score_all, trial_of
 from pansharp.models import create_model, is_network
-from pansharp.outcome.base import Clock, workers_of
+from pansharp.outcome.base import Clock, release_memory, workers_of
 from pansharp.outcome.cube import outcome_of
 from pansharp.outcome.cube_fusers import (
     FromComponents,
@@ -103,9 +103,11 @@ def fuse_learned(
             learn = _learn_network if is_network(name) else _learn_ridge
             learnt = learn(pair, name, options, folder, progress)
         timings |= learnt.timings or {"prepare": clock.lap()}
+        release_memory()
         clock.lap()
         passes = learnt.basis.passes if options.backproject == "auto" else int(options.backproject)
         scored = _rehearse(trial, name, learnt, passes, options, progress)
+        release_memory()
         reason = obstacle or learnt.doubt or _rehearsal_says(scored, learnt)
         if reason and not options.force:
             if learnt.spool is not None:
@@ -210,6 +212,7 @@ def _learn_network(
 
     network, told = fit([pair.usable], pair.facts, basis, progress)
     timings["adapting"] = clock.lap()
+    release_memory()
     notes: list[str] = []
     spool = spool_network(
         pair.usable, network, name, options, folder, workers, notes, progress=progress
