@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import adaptation
 import common
 import engine_overhead
 import gdal
@@ -86,6 +87,16 @@ def _networks(folder: str) -> str:
     return networks.report(results)
 
 
+def _adaptation(folder: str) -> str:
+    from pansharp.readers import open_scene
+
+    pan, ms = common.scene(Path(folder), 384)
+    scene = open_scene(pan=pan, ms=ms)
+    row = adaptation.part_of_steps(scene, "rescnn-tiny", 0.05)
+    positive(row[key] for key in ("ergas", "sam", "best_ergas", "best_sam", "minutes"))
+    return adaptation.report([{"pair": "generated", "model": "rescnn-tiny", "share": 0.05, **row}])
+
+
 def _rfridge(folder: str) -> str:
     import numpy as np
 
@@ -113,6 +124,7 @@ def main() -> None:
         "indices": _indices,
         # Last: they load torch into this process, and memory of children counts from its size.
         "engine_overhead": _engine,
+        "adaptation": _adaptation,
         "rfridge": _rfridge,
     }
     with tempfile.TemporaryDirectory() as folder:
