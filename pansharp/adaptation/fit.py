@@ -31,7 +31,7 @@ __all__ = ["FitPlan", "FitResult", "fit", "seconds_per_step"]
 
 #: First look at the choosing blocks, and the distance between looks, in steps.
 _FIRST_LOOK, _LOOK_EVERY = 100, 50
-#: Looks without an improvement of this share end the training.
+#: Looks without an improvement of this share, in the second half, end the training.
 _PATIENCE, _IMPROVEMENT = 3, 0.005
 #: Trained weights are moved less than fresh ones (docs/adaptation.md).
 _WARM_RATE = 0.5
@@ -268,7 +268,11 @@ class _Run:
 
         error = choosing_error(product, self.grounds, self.means)
         self.result.curve.append((self.result.steps, error))
-        self.stale = 0 if error < self.best * (1.0 - _IMPROVEMENT) else self.stale + 1
+        if error < self.best * (1.0 - _IMPROVEMENT):
+            self.stale = 0
+        elif 2 * self.result.steps >= self.plan.steps:
+            # Before, the rate is high: a standstill there says nothing of the end.
+            self.stale += 1
         if error < self.best:
             self.best, self.result.best_step = error, self.result.steps
             self.kept = copy.deepcopy(self.average.state_dict())
