@@ -224,9 +224,13 @@ class Fields:
         return cls(str(path), leaves)
 
     def text(self, *names: str) -> str | None:
-        """The first of these fields that is there and not blank, without quotes."""
+        """The first of these fields that is there and not blank, without quotes, on one line.
+
+        What cannot be printed becomes a question mark: these texts end up in messages.
+        """
         found = (clean(self.values.get(name.lower())) for name in names)
-        return next((text for text in found if text), None)
+        text = next((text for text in found if text), None)
+        return None if text is None else _printable(text)
 
     def number(
         self,
@@ -362,7 +366,12 @@ def _float(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def _printable(text: str) -> str:
+    line = " ".join(text.split())
+    return line if line.isprintable() else "".join(c if c.isprintable() else "?" for c in line)
+
+
 def _short(text: str, limit: int = 40) -> str:
     """A value for a message: one line, printable, not long."""
-    line = "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
+    line = _printable(text)
     return line if len(line) <= limit else line[:limit] + "..."

@@ -76,9 +76,9 @@ class Ground:
 class Camera:
     """An affine camera in normalised longitude, latitude and height: its RPC are exact.
 
-    ``line = line_off + line_scale * (-P + line_height * H)``, ``samp = samp_off + samp_scale * (L +
-    samp_height * H)`` with P, L, H the normalised latitude, longitude and height. Pixel (0, 0) is
-    the centre of the first pixel.
+    ``line = line_off + line_scale * (-P + turn * L + lean[0] * H)`` and
+    ``samp = samp_off + samp_scale * (L + lean[1] * H)`` with P, L, H the normalised latitude,
+    longitude and height. Pixel (0, 0) is the centre of the first pixel.
 
     Parameters
     ----------
@@ -93,6 +93,8 @@ class Camera:
     lean : tuple of float
         Lines and samples by which the image moves per `height_scale` metres of height, in units of
         half the image.
+    turn : float
+        Lines, in units of half the image, by which the image rises towards the east.
     shift : tuple of float
         Rows and columns by which the true camera looks off from what its RPC say: positive shows at
         every pixel the ground further down and right.
@@ -104,6 +106,7 @@ class Camera:
     height: float = 100.0
     height_scale: float = 500.0
     lean: tuple[float, float] = (0.05, 0.2)
+    turn: float = 0.0
     shift: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
@@ -121,7 +124,7 @@ class Camera:
         up = (np.asarray(height) - self.height) / self.height_scale
         p = (np.asarray(lat) - self.centre[1]) / self.lat_scale
         l = (np.asarray(lon) - self.centre[0]) / self.long_scale  # noqa: E741 - RPC00B's letter
-        row = self.line_off + self.line_scale * (-p + self.lean[0] * up)
+        row = self.line_off + self.line_scale * (-p + self.turn * l + self.lean[0] * up)
         col = self.samp_off + self.samp_scale * (l + self.lean[1] * up)
         return row, col
 
@@ -130,8 +133,8 @@ class Camera:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Longitude and latitude of pixels at a height, as the RPC say."""
         up = (np.asarray(height) - self.height) / self.height_scale
-        p = self.lean[0] * up - (np.asarray(row) - self.line_off) / self.line_scale
         l = (np.asarray(col) - self.samp_off) / self.samp_scale - self.lean[1] * up  # noqa: E741
+        p = self.turn * l + self.lean[0] * up - (np.asarray(row) - self.line_off) / self.line_scale
         return self.centre[0] + l * self.long_scale, self.centre[1] + p * self.lat_scale
 
     def locate(
@@ -178,7 +181,7 @@ class Camera:
             "latScale": self.lat_scale,
             "longScale": self.long_scale,
             "heightScale": self.height_scale,
-            "lineNumCoef": sparse(i2=-1.0, i3=self.lean[0]),
+            "lineNumCoef": sparse(i1=self.turn, i2=-1.0, i3=self.lean[0]),
             "lineDenCoef": sparse(i0=1.0),
             "sampNumCoef": sparse(i1=1.0, i3=self.lean[1]),
             "sampDenCoef": sparse(i0=1.0),

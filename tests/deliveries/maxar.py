@@ -297,6 +297,7 @@ def write_delivery(
     time: str = TIME,
     terrain: Terrain | None = None,
     camera_offset: tuple[int, int] = (0, 0),
+    turn: float = 0.0,
     georeferenced: bool = True,
     seed: int = 20260101,
 ) -> Made:
@@ -335,6 +336,8 @@ def write_delivery(
         Codes in file order, instead of the satellite's.
     camera_offset : tuple of int
         1B: rows and columns, in PAN pixels, by which the frame of the MS begins earlier.
+    turn : float
+        1B: how the MS is turned against the PAN (`Camera.turn`).
     georeferenced : bool
         Whether projected images have geokeys of their own.
 
@@ -352,7 +355,9 @@ def write_delivery(
     x, y = ORIGIN
     if level in ("1B", "OR2A"):
         made.pan_camera = Camera(pan_shape, gsd)
-        made.ms_camera = Camera(ms_shape, gsd * ratio, shift=(shift[0] / ratio, shift[1] / ratio))
+        made.ms_camera = Camera(
+            ms_shape, gsd * ratio, shift=(shift[0] / ratio, shift[1] / ratio), turn=turn
+        )
         made.ms_camera.line_off += camera_offset[0] / ratio
         made.ms_camera.samp_off += camera_offset[1] / ratio
     if level == "1B":

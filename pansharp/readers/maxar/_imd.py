@@ -191,7 +191,7 @@ class Imd:
             adjusted = band is not None and band.adj_gain is not None
             gain = band.adj_gain if adjusted and band and band.adj_gain is not None else 1.0
             offset = band.adj_offset if adjusted and band and band.adj_offset is not None else 0.0
-            release = sensor.calibration if sensor is not None else None
+            release = sensor.calibration.split()[0] if sensor and sensor.calibration else None
             how = f"adjusted by release {release}" if adjusted and release else "not adjusted"
             found.append(
                 BandConstants(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +19,15 @@ from pansharp.readers.maxar._tiles import tile_place
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Product", "belongs", "partners", "product_of", "products_below", "products_in"]
+__all__ = [
+    "Product",
+    "around",
+    "belongs",
+    "partners",
+    "product_of",
+    "products_below",
+    "products_in",
+]
 
 #: ``19JUN15102030-P2AS_R1C2-012345678010_01_P001``: time, component, level, tile, order part.
 _NAME = re.compile(
@@ -33,6 +42,8 @@ _SIDECARS = (".imd", ".til", ".rpb", ".xml")
 _ROLES = {"P": "pan", "M": "ms", "S": "sharp", "A": "swir"}
 #: Seconds between PAN and MS of one acquisition.
 _SAME_TIME = 5.0
+#: Folders beside one that are looked into.
+_MOST_BESIDE = 200
 
 
 @dataclass
@@ -77,7 +88,7 @@ class Product:
         return Imd(part) if part is not None and (part.values or part.groups) else None
 
     @cached_property
-    def _guess(self) -> Imd | None:
+    def guess(self) -> Imd | None:
         """The IMD as far as it can be read, for finding things: damage is told on opening."""
         try:
             return self.imd
@@ -87,7 +98,7 @@ class Product:
     @cached_property
     def role(self) -> str:
         """``pan``, ``ms``, ``sharp``, ``swir``, or ``unknown``."""
-        imd = self._guess
+        imd = self.guess
         if imd is not None and (imd.band_id or imd.codes):
             if imd.is_pan:
                 return "pan"
@@ -100,7 +111,7 @@ class Product:
     @cached_property
     def half(self) -> str | None:
         """``MS1`` or ``MS2`` for the halves of an eight-band image, else None."""
-        imd = self._guess
+        imd = self.guess
         told = imd.band_id if imd is not None else ""
         if told in ("MS1", "MS2"):
             return told
@@ -111,14 +122,14 @@ class Product:
     def part(self) -> str:
         """Order, item and part (``012345678010_01_P001``), else the name of the folder."""
         match = _PART.search(self.stem) or _PART.search(self.folder.name)
-        imd = self._guess
+        imd = self.guess
         told = imd.order if imd is not None else None
         return (match.group(0) if match else told or self.folder.name).upper()
 
     @cached_property
     def time(self) -> datetime | None:
         """Time of acquisition by the sidecar, else by the name."""
-        imd = self._guess
+        imd = self.guess
         if imd is not None and imd.acquired is not None:
             return imd.acquired
         match = _NAME.match(self.stem)
@@ -134,7 +145,7 @@ class Product:
     @property
     def catalogue(self) -> str | None:
         """Number of the acquisition."""
-        return None if self._guess is None else self._guess.catalogue
+        return None if self.guess is None else self.guess.catalogue
 
     @property
     def tiled(self) -> bool:
@@ -257,17 +268,37 @@ def partners(product: Product, role: str, there: Sequence[Product]) -> list[Prod
     return near or same
 
 
-def component_folders(folder: Path) -> list[Path]:
-    """Folders of the other components beside one: ``…_P001_MUL`` beside ``…_P001_PAN``."""
+def around(folder: Path) -> list[list[Path]]:
+    """Folders where the other half may lie, the likeliest first.
+
+    Its own; those of the other components of the same part (``…_P001_MUL`` beside
+    ``…_P001_PAN``); the parent with all others beside it; those one level farther (``PAN/…_PAN``
+    beside ``MUL/…_MUL``).
+    """
     home = folder.resolve()
+    beside = [child for child in _children(home.parent) if child != home]
     match = _FOLDER.match(home.name)
-    if match is None or not home.parent.is_dir():
-        return []
-    return sorted(
+    components = [
         child
-        for child in home.parent.iterdir()
-        if child != home
-        and child.is_dir()
+        for child in beside
+        if match is not None
         and (other := _FOLDER.match(child.name)) is not None
         and other.group(1).upper() == match.group(1).upper()
-    )
+    ]
+    cousins = [
+        child
+        for uncle in _children(home.parent.parent)
+        if uncle != home.parent
+        for child in _children(uncle)
+    ]
+    stages = [components, [home.parent, *beside], cousins]
+    if not folder.is_absolute():  # messages speak as the user does
+        stages = [[Path(os.path.relpath(place)) for place in stage] for stage in stages]
+    return [[folder], *(stage[:_MOST_BESIDE] for stage in stages)]
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return sorted(child for child in folder.iterdir() if child.is_dir())[:_MOST_BESIDE]
+    except OSError:
+        return []

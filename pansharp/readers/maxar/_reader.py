@@ -68,7 +68,12 @@ class MaxarReader:
             for pan in there
             if pan.role == "pan" and (low := products.partners(pan, "ms", there))
         ]
-        return scenes or [_found([product], product.main) for product in there]
+        lone: dict[tuple[Path, str], Product] = {}
+        for product in there:
+            key = (product.folder.parent, product.part)
+            if key not in lone or product.role == "pan":
+                lone[key] = product
+        return scenes or [_found([product], product.main) for product in lone.values()]
 
     def open(
         self,
@@ -141,7 +146,7 @@ def _name(product: Product) -> str:
 
 def _check_role(product: Product) -> None:
     if product.role == "sharp":
-        imd = product.imd
+        imd = product.guess
         why = (imd.sharpened if imd is not None else None) or "its name says so"
         raise SceneError(
             f"'{product.main}' is already pan-sharpened ({why}); fusing needs the PAN and MS that "
@@ -156,7 +161,7 @@ def _check_role(product: Product) -> None:
 
 
 def _why(product: Product, given: Path) -> tuple[str, ...]:
-    said = "name" if product.imd is None else Path(product.imd.path).name
+    said = "name" if product.guess is None else Path(product.guess.path).name
     lines = [f"'{product.main.name}' is the {product.role.upper()} by its {said}"]
     if tile_place(given.name) and given in product.rasters and product.tiled:
         row, col = tile_place(given.name) or (1, 1)
@@ -170,13 +175,7 @@ def _why(product: Product, given: Path) -> tuple[str, ...]:
 def _other_half(product: Product) -> list[Product]:
     """PAN of an MS, or MS (both halves) of a PAN: near folders first."""
     role = _OTHER[product.role]
-    home = product.folder.resolve()
-    stages = (
-        [product.folder],
-        products.component_folders(product.folder),
-        [home.parent, *sorted(p for p in home.parent.iterdir() if p.is_dir() and p != home)][:200],
-    )
-    for folders in stages:
+    for folders in products.around(product.folder):
         there = [found for folder in folders for found in products.products_in(folder)]
         same = products.partners(product, role, there)
         if role == "ms":
@@ -208,13 +207,13 @@ def _with_halves(product: Product) -> list[Product]:
     """An MS, and with one half the other."""
     if product.half is None:
         return [product]
-    home = product.folder.resolve()
-    folders = [product.folder, *products.component_folders(product.folder), home.parent]
-    there = [found for folder in folders for found in products.products_in(folder)]
-    others = [
-        p for p in products.partners(product, "ms", there) if p.half not in (None, product.half)
-    ]
-    return _halves([product, *others[:1]])
+    for folders in products.around(product.folder):
+        there = [found for folder in folders for found in products.products_in(folder)]
+        same = products.partners(product, "ms", there)
+        others = [other for other in same if other.half not in (None, product.half)]
+        if others:
+            return _halves([product, others[0]])
+    return [product]
 
 
 def _scene(
@@ -239,11 +238,11 @@ def _scene(
     pan_facts, ms_facts = high.facts(sensor), _joined([part.facts(sensor) for part in parts])
     _check_dates(high, parts[0], pan_facts, ms_facts, named=named)
     geometry, images, said = _geometry(high, parts, ratio)
+    scene = open_pair(images[0], images[1:], sensor=sensor, nodata=nodata, ratio=ratio, fill=0.0)
     for text in (*notes, *said):
         if text.startswith(("IMD says", "RPC offsets", "no orthorectification")):
             kind = PansharpWarning if text.startswith("IMD") else AlignmentWarning
             warnings.warn(text, kind, stacklevel=4)
-    scene = open_pair(images[0], images[1:], sensor=sensor, nodata=nodata, ratio=ratio, fill=0.0)
     codes = tuple(code for part in parts for code in part.codes)
     names = _band_names(codes, sensor) if len(codes) == scene.bands else scene.band_names
     delivery = Delivery("maxar", pan_facts, ms_facts, geometry, (*evidence, *_partner_of(low)))

@@ -129,11 +129,10 @@ def entries(til: Node, folder: Path) -> list[Entry]:
     declared = til.fields.whole("numTiles")
     if missing:
         count = max(len(groups), declared or 0)
-        is_or_are = "is" if len(missing) == 1 else "are"
+        gone = f"{len(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         raise MissingSidecarError(
-            f"The tile map '{til.path}' lists {count} tiles, {len(missing)} {is_or_are} missing: "
-            f"{', '.join(missing[:4])}. Copy the missing {'file' if len(missing) == 1 else 'files'}"
-            "; partial mosaics are not fused"
+            f"The tile map '{til.path}' lists {count} tile{'s' if count > 1 else ''}, {gone}: "
+            f"{', '.join(missing[:4])}. Copy what is missing; partial mosaics are not fused"
         )
     if declared is not None and declared != len(groups):
         raise ReaderError(
