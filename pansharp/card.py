@@ -69,6 +69,8 @@ def _scene(outcome: Outcome) -> dict[str, object]:
         "shape": list(scene.shape),
         "ratio": scene.ratio,
         "bands": list(scene.band_names),
+        "ortho": None if scene.ortho is None else scene.ortho.describe(),
+        "radiometry": None if scene.radiometry is None else scene.radiometry.describe(),
     }
 
 

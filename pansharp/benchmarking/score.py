@@ -72,7 +72,8 @@ def data_range(scene: Scene, rules: Conventions) -> float | None:
     """Largest value possible: by ``--bits``, else that of the sensor; None where unknown."""
     if rules.bits is not None:
         return float(2**rules.bits - 1)
-    top = scene.sensor.max_dn if scene.sensor else None
+    # The largest count means nothing for radiance and reflectance.
+    top = scene.sensor.max_dn if scene.sensor and scene.radiometry is None else None
     return None if top is None else float(top)
 
 
