@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pansharp.errors import BandMismatchError, GridMismatchError, OptionError
 from pansharp.geometry.grids import Alignment, AxisMap, Window
@@ -213,6 +213,11 @@ class Scene:
     def ratio(self) -> float:
         """MS pixel size over PAN pixel size."""
         return self.alignment.ratio
+
+    @property
+    def rounding(self) -> Literal["uint16", "none"]:
+        """How indices round its values: counts to whole numbers, physical values not at all."""
+        return "uint16" if self.radiometry is None else "none"
 
     @property
     def bands(self) -> int:

@@ -140,7 +140,9 @@ def score_blocks(
             sums.append(truth[:, keep].sum(axis=1))
             angles.append(sam(truth, fused, mask=mask))
             side = split.size
-            quality.append(q2n(truth, fused, block_size=side, shift=side, mask=mask))
+            quality.append(
+                q2n(truth, fused, block_size=side, shift=side, mask=mask, rounding=scene.rounding)
+            )
     if splits and any(split.score for split in splits) and not counts:
         raise ModelError(
             "every block to score on holds 0 in all bands: fill that the file does not declare? "

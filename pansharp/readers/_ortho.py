@@ -301,7 +301,9 @@ def _dem_range(
             raise ReaderError(f"the DEM '{path}' has no coordinate system; give one that has")
         if model.count != 1:
             raise ReaderError(f"the DEM '{path}' has {model.count} bands; give one of heights")
-        lon, lat = (np.concatenate(v) for v in zip(*(i.outline(height) for i in images), strict=True))
+        lon, lat = (
+            np.concatenate(v) for v in zip(*(i.outline(height) for i in images), strict=True)
+        )
         x, y = (np.asarray(v) for v in transform(GEOGRAPHIC, model.crs, lon.tolist(), lat.tolist()))
         outside = ReaderError(
             f"the DEM '{path}' does not cover the scene, which lies near longitude "
@@ -330,7 +332,7 @@ def _dem_range(
     if values.count() == 0:
         raise outside
     low, high = float(values.min()), float(values.max())
-    if not (_LOWEST <= low and high <= _HIGHEST):
+    if not (low >= _LOWEST and high <= _HIGHEST):
         raise ReaderError(
             f"the DEM '{path}' holds heights from {low:g} to {high:g} m; check its units and nodata"
         )
@@ -342,9 +344,7 @@ def _dem_range(
     return (low - spare, high + spare), note
 
 
-def _derived(
-    pan: _Side, ms: _Side, heights: HeightSource
-) -> tuple[dict[str, str], str] | None:
+def _derived(pan: _Side, ms: _Side, heights: HeightSource) -> tuple[dict[str, str], str] | None:
     """Camera of the MS from that of the PAN, where the raw frames show the same ground.
 
     The two RPC of such products are fitted apart and differ by a few PAN pixels, more than the raw
