@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
+#: Bands whose factors are all printed; of cubes some are.
+_MOST_GAINS = 16
+
+
 def _gains(scene: Scene) -> dict[str, object]:
     """MTF gains that fusion would use, and which of them are guesses."""
     from pansharp.sensors import get_sensor, mtf_gains
@@ -154,12 +158,16 @@ def _delivery_rows(delivery: dict[str, Any] | None) -> list[tuple[str, str]]:
         rows.append((f"{role.upper()} image", ", ".join(parts)))
         known = [band for band in image["constants"] if band is not None]
         if known:
-            gains = " ".join(
+            listed = [
                 "-" if band is None else f"{band['gain']:.6g}{band['offset']:+.6g}"
                 for band in image["constants"]
-            )
+            ]
+            if len(listed) > _MOST_GAINS:
+                listed = [*listed[:3], f"... {len(listed)} bands ...", *listed[-1:]]
+            gains = " ".join(listed)
             text = f"{gains} ({known[0]['units']}; {known[0]['source']})"
-            rows.append((f"{role.upper()} radiance", text))
+            what = "reflectance" if known[0]["units"] == "1" else "radiance"
+            rows.append((f"{role.upper()} {what}", text))
     return rows + [("found", why) for why in delivery["evidence"]]
 
 

@@ -168,6 +168,7 @@ readers: Registry[Reader] = Registry(
         "patches": "pansharp.readers.patches",
         "prisma": "pansharp.readers.prisma",
         "sentinel2": "pansharp.readers.sentinel2",
+        "stac": "pansharp.readers.stac",
     },
     "pansharp.readers",
     UnknownFormatError,

@@ -23,7 +23,9 @@ from pansharp.readers._rpc import (
     LAID_BY_SIZE,
     misfit,
     ms_on_pan,
+    rpc_items,
 )
+from pansharp.readers._sidecar import Fields
 from pansharp.readers._virtual import Image, Tile, mosaic, placed_at
 from pansharp.scene import IDENTITY
 from pansharp.source import open_raster
@@ -124,10 +126,11 @@ def half_of(path: str) -> Half:
     if reader is not None:
         return reader.half(path)
     with open_raster(path) as dataset:
-        rpc = {str(key): str(value) for key, value in dataset.tags(ns="RPC").items()}
+        tags = {str(key): str(value) for key, value in dataset.tags(ns="RPC").items()}
         placed = dataset.crs is not None
         shape = (int(dataset.height), int(dataset.width))
-    facts = ImageFacts(placed=placed, rpc=rpc or None)
+    rpc = rpc_items(Fields.of(path, tags)) if tags and not placed else None
+    facts = ImageFacts(placed=placed, rpc=rpc)
     return Half((Image.of(path),), facts=facts, shape=shape)
 
 

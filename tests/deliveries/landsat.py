@@ -55,10 +55,10 @@ def landsat(folder: Path, *, side: int = 64, name: str = PRODUCT, **fields: obje
     ground = ground_of()
     pan = on_map(ground, fine, (2 * side - 1, 2 * side - 1), 15.0)[1:4].mean(axis=0)
     frame = framed(10 * pan[None], 4)
-    write(home / f"{name}_B8.TIF", frame, corner=fine, pixel=15.0, crs=CRS)
+    write(home / f"{name}_B8.TIF", frame, corner=fine, pixel=15.0, crs=CRS, point=True)
     for number, band in enumerate(10 * on_map(ground, coarse, (side, side), 30.0), start=1):
         file = home / f"{name}_B{number}.TIF"
-        write(file, framed(band[None], 2), corner=coarse, pixel=30.0, crs=CRS)
+        write(file, framed(band[None], 2), corner=coarse, pixel=30.0, crs=CRS, point=True)
     (home / f"{name}_MTL.txt").write_text(mtl(**fields))
     (home / f"{name}_ANG.txt").write_text("GROUP = FILE_HEADER\nEND_GROUP = FILE_HEADER\nEND\n")
     return home

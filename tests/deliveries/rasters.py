@@ -33,9 +33,13 @@ def write(
     nodata: float | None = None,
     names: Sequence[str] = (),
     driver: str = "GTiff",
+    point: bool = False,
     **profile: object,
 ) -> Path:
-    """Write counts, rounded; without `corner` the file has no georeference."""
+    """Write counts, rounded; without `corner` the file has no georeference.
+
+    `point`: say that coordinates mean centres of pixels (the numbers in the file then do).
+    """
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
     from rasterio.transform import Affine
@@ -59,6 +63,8 @@ def write(
             **place,
             **profile,
         ) as new:
+            if point:
+                new.update_tags(AREA_OR_POINT="Point")
             new.write(data)
             for index, name in enumerate(names, start=1):
                 new.set_band_description(index, name)

@@ -30,6 +30,16 @@ def test_bands_and_grids(tmp_path: Path) -> None:
     assert "UTM zone 32N" in scene.crs
 
 
+def test_points_are_not_shifted_again(tmp_path: Path) -> None:
+    """The files say that their coordinates are centres of pixels: GDAL has applied that."""
+    import rasterio
+
+    home = landsat(tmp_path)
+    with rasterio.open(home / f"{PRODUCT}_B8.TIF") as dataset:
+        assert dataset.tags()["AREA_OR_POINT"] == "Point"
+    assert open_scene(home).transform[2] == CENTRE[0] - 7.5
+
+
 def test_pixels_are_those_of_the_ground(tmp_path: Path) -> None:
     scene = open_scene(landsat(tmp_path))
     got = scene.ms_source.read(Window(10, 12, 3, 3)).astype(float)

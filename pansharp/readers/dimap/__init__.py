@@ -11,9 +11,9 @@ from pansharp.readers._base import SURE, Found, only_scene, readers
 from pansharp.readers._half import Half, open_halves
 from pansharp.readers._rpc import rpc_items
 from pansharp.readers._scan import files_below
-from pansharp.readers._sidecar import Fields, beside, read_xml
+from pansharp.readers._sidecar import Fields, beside
 from pansharp.readers._virtual import Image, Tile, mosaic
-from pansharp.readers.dimap._document import Document, is_document, read_document
+from pansharp.readers.dimap._document import Document, is_document, read_document, read_utf8
 from pansharp.source import open_raster
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ def _rpc(document: Document, tile: Path, *, placed: bool) -> dict[str, str] | No
     sidecar = beside(document.path, ".xml", stem=stem)
     try:
         if sidecar is not None:
-            read_xml(sidecar)  # GDAL is not to meet what is no XML
+            read_utf8(sidecar)  # GDAL is not to meet what is no XML
         with open_raster(tile) as first:
             tags = {str(key): str(value) for key, value in first.tags(ns="RPC").items()}
         if not tags and sidecar is None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pansharp.sensors import Band, SensorProfile
 
-__all__ = ["Document", "is_document", "read_document"]
+__all__ = ["Document", "is_document", "read_document", "read_utf8"]
 
 _TOKEN = re.compile(r"(?<!\d)(\d{15})(?!\d)")
 #: Tiles and bands that no product has.
@@ -31,7 +31,9 @@ _SHARP = ("PMS", "PMS-N", "PMS-X", "PMS-FS", "PXS")
 def is_document(path: str | Path) -> bool:
     """Whether a file is a DIMAP document by its name and first bytes."""
     file = Path(path)
-    if file.suffix.lower() != ".xml" or not file.name.upper().startswith("DIM_"):
+    # Vision-1's have the same beginning and another inside.
+    name = file.name.upper()
+    if not (name.endswith(".XML") and name.startswith("DIM_")) or name.startswith("DIM_VIS1"):
         return False
     try:
         with file.open("rb") as opened:
@@ -49,10 +51,28 @@ def read_document(path: str | Path) -> Document:
     MissingSidecarError, ReaderError
         It is missing, damaged, or no DIMAP document.
     """
-    root = read_xml(path)
+    root = read_utf8(path)
     if local_name(root) != "Dimap_Document":
         raise ReaderError(f"'{path}' is no DIMAP document: its root is <{local_name(root)[:40]}>")
     return Document(Path(path), root, Fields.of_xml(path, root))
+
+
+def read_utf8(path: str | Path) -> Element:
+    """Root of an XML in UTF-8, as Airbus writes them; GDAL, which reads them too, takes no other.
+
+    Raises
+    ------
+    MissingSidecarError, ReaderError
+        As :func:`pansharp.readers._sidecar.read_xml`; or it is in another encoding.
+    """
+    root = read_xml(path)
+    try:
+        Path(path).read_bytes().decode("utf-8")
+    except UnicodeDecodeError as problem:
+        raise ReaderError(
+            f"'{path}' is damaged (it is not UTF-8); copy or download it again"
+        ) from problem
+    return root
 
 
 @dataclass

@@ -14,6 +14,7 @@ from pansharp.readers._sidecar import Fields, beside
 from pansharp.readers._virtual import Image
 from pansharp.readers.gaofen._facts import sheet_of
 from pansharp.readers.gaofen._names import Name, parse
+from pansharp.readers.maxar._pvl import read_pvl
 from pansharp.sensors import get_sensor
 from pansharp.source import open_raster
 
@@ -266,21 +267,16 @@ def _check_usable(path: Path, name: Name) -> None:
 def _rpc(
     dataset: DatasetReader, image: Path, notes: list[str], *, placed: bool
 ) -> dict[str, str] | None:
-    """RPC as GDAL read them from the `.rpb` or the file's own tag, checked.
+    """RPC of the `.rpb`, else of what GDAL finds (tag, ``_RPC.TXT``).
 
     An image without projection needs them: there a damaged file is an error.
     """
-    tags = {str(key): str(value) for key, value in dataset.tags(ns="RPC").items()}
     sidecar = beside(image, ".rpb")
-    if not tags and sidecar is None:
-        return None
     try:
-        if not tags:
-            raise ReaderError(
-                f"'{sidecar}' holds no RPC that can be read; it is damaged, copy or download it "
-                "again"
-            )
-        return rpc_items(Fields.of(sidecar or image, tags))
+        if sidecar is not None:
+            return rpc_items(read_pvl(sidecar).first("IMAGE").fields)
+        tags = {str(key): str(value) for key, value in dataset.tags(ns="RPC").items()}
+        return rpc_items(Fields.of(image, tags)) if tags else None
     except ReaderError as problem:
         if not placed:
             raise
