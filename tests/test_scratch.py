@@ -72,7 +72,7 @@ def test_a_process_leaves_nothing(root: Path) -> None:
 
 
 def test_what_a_killed_process_leaves_the_next_one_removes(root: Path) -> None:
-    child = _process("sys.stdin.read()")
+    child = _process("import time; time.sleep(60)")
     alive = _process("import time; time.sleep(60)")
     try:
         assert child.stdout is not None

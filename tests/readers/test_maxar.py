@@ -352,3 +352,59 @@ def test_lie_about_the_size(tmp_path: Path) -> None:
     assert "IMD says 168 columns, tiles hold 192. Using the tiles" in scene.notes
     assert "IMD says 24 columns, tiles hold 48. Using the tiles" in scene.notes
     assert scene.shape == (8, 160, 192)
+
+
+@pytest.mark.parametrize("tiles", [(1, 1), (2, 1)])
+def test_place_by_the_imd_alone(tmp_path: Path, tiles: tuple[int, int]) -> None:
+    # originX and originY are the centre of the first pixel, transforms count from its corner.
+    made = write_delivery(tmp_path, **SMALL, tiles=tiles, georeferenced=False)
+    scene = open_scene(tmp_path)
+    assert scene.transform == pytest.approx(tuple(made.transform)[:6], abs=1e-6)
+    assert scene.alignment.integer_ratio == 4
+    assert scene.crs is not None
+    assert "UTM zone 32N" in scene.crs
+    assert any("took that of the IMD" in note for note in scene.notes)
+
+
+def test_tile_map_without_an_imd(tmp_path: Path) -> None:
+    # GDAL's driver cannot open it.
+    made = write_delivery(tmp_path, **SMALL, tiles=(1, 2), sidecars="imd")
+    made.pan_map.with_suffix(".IMD").unlink()
+    scene = open_scene(tmp_path)
+    assert scene.transform == tuple(made.transform)[:6]
+    assert scene.shape == (8, 160, 192)
+
+
+def test_several_tile_maps_in_one_folder(tmp_path: Path) -> None:
+    for time in ("19JUN15102030", "19JUN15102130"):
+        write_delivery(tmp_path / time, **SMALL, tiles=(1, 2), time=time)
+    for file in (tmp_path / "19JUN15102130").rglob("*"):
+        if file.is_file():
+            file.rename(tmp_path / "19JUN15102030" / file.parent.name / file.name)
+    for image in ("PAN", "MUL"):  # the second strip was taken a minute later
+        for file in (tmp_path / "19JUN15102030").rglob(f"*{image}/19JUN15102130*"):
+            if file.suffix in (".IMD", ".XML"):
+                file.write_text(file.read_text().replace("10:20:30", "10:21:30"))
+    found = find_scenes(tmp_path)
+    assert len(found) == 2
+    for scene in found:
+        assert scene.name.startswith(("19JUN15102030", "19JUN15102130"))
+        files = open_scene(scene.path).files
+        assert all(scene.name[:13] in file for group in files.values() for file in group)
+
+
+def test_points_are_not_shifted_again(tmp_path: Path) -> None:
+    made = write_delivery(tmp_path, **SMALL)
+    for path in (made.pan[0], made.ms[0]):
+        with rasterio.open(path) as file:
+            data, profile = file.read(), file.profile
+        new = path.with_suffix(".new")
+        with rasterio.open(new, "w", **profile, AREA_OR_POINT="Point") as file:
+            file.write(data)
+            file.update_tags(AREA_OR_POINT="Point")
+        new.replace(path)
+        with rasterio.open(path) as file:
+            assert file.tags()["AREA_OR_POINT"] == "Point"
+    scene = open_scene(tmp_path)
+    assert scene.transform == tuple(made.transform)[:6]
+    assert scene.alignment.y.offset == 1.5

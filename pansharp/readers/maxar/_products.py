@@ -143,6 +143,15 @@ class Product:
             return None
 
     @property
+    def level(self) -> str | None:
+        """``1B``, ``2A``, ``3D`` ... by the name, else by the sidecar."""
+        match = _NAME.match(self.stem)
+        if match:
+            return match["level"].upper()
+        told = None if self.guess is None else self.guess.level
+        return None if told is None else told.removeprefix("OR")
+
+    @property
     def catalogue(self) -> str | None:
         """Number of the acquisition."""
         return None if self.guess is None else self.guess.catalogue
@@ -254,26 +263,29 @@ def partners(product: Product, role: str, there: Sequence[Product]) -> list[Prod
     same = [p for p in others if p.part == product.part]
     if not same and product.catalogue:
         same = [p for p in others if p.catalogue == product.catalogue]
-    if not same and product.time is not None:
-        same = [
-            p
-            for p in others
-            if p.time is not None
-            and p.part[:12] == product.part[:12]
-            and abs((p.time - product.time).total_seconds()) <= _SAME_TIME
-        ]
+    if not same:
+        same = [p for p in others if p.part[:12] == product.part[:12] and _together(p, product)]
+    # Several strips of one part: those taken at the same time.
+    same = [p for p in same if _together(p, product)] or same
+    same = [p for p in same if p.level == product.level] or same
     near = [p for p in same if p.folder == product.folder] or [
         p for p in same if p.folder.parent == product.folder.parent
     ]
     return near or same
 
 
+def _together(one: Product, other: Product) -> bool:
+    """Whether two products were taken within 5 s of each other."""
+    if one.time is None or other.time is None:
+        return False
+    return abs((one.time - other.time).total_seconds()) <= _SAME_TIME
+
+
 def around(folder: Path) -> list[list[Path]]:
     """Folders where the other half may lie, the likeliest first.
 
     Its own; those of the other components of the same part (``…_P001_MUL`` beside
-    ``…_P001_PAN``); the parent with all others beside it; those one level farther (``PAN/…_PAN``
-    beside ``MUL/…_MUL``).
+    ``…_P001_PAN``); the parent with all others beside it.
     """
     home = folder.resolve()
     beside = [child for child in _children(home.parent) if child != home]
@@ -285,13 +297,7 @@ def around(folder: Path) -> list[list[Path]]:
         and (other := _FOLDER.match(child.name)) is not None
         and other.group(1).upper() == match.group(1).upper()
     ]
-    cousins = [
-        child
-        for uncle in _children(home.parent.parent)
-        if uncle != home.parent
-        for child in _children(uncle)
-    ]
-    stages = [components, [home.parent, *beside], cousins]
+    stages = [components, [home.parent, *beside]]
     if not folder.is_absolute():  # messages speak as the user does
         stages = [[Path(os.path.relpath(place)) for place in stage] for stage in stages]
     return [[folder], *(stage[:_MOST_BESIDE] for stage in stages)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -70,11 +71,7 @@ class MaxarReader:
             product = products.product_of(place)
             return [] if product is None else [_found([product], place)]
         there = products.products_below(place, depth=depth)
-        scenes = [
-            _found([pan, *low], pan.main)
-            for pan in there
-            if pan.role == "pan" and (low := products.partners(pan, "ms", there))
-        ]
+        scenes = [_found([pan, *low], _opener(pan, low)) for pan, low in _pairs(there)]
         lone: dict[tuple[Path, str], Product] = {}
         for product in there:
             key = (product.folder.parent, product.part)
@@ -102,6 +99,10 @@ class MaxarReader:
         place = Path(path)
         if place.is_dir():
             place = Path(only_scene(self.find(path), path).path)
+        if place.is_dir():  # halves too far apart to be found from each other
+            [(pan, low)] = _pairs(products.products_below(place, depth=4))
+            why, low = _why(pan, place), _one_image(pan, "ms", low)
+            return _scene(pan, low, why, sensor=sensor, nodata=nodata, ratio=ratio)
         product = products.product_of(place)
         if product is None:
             raise UnknownFormatError(f"'{path}' belongs to no Maxar product that is there")
@@ -135,6 +136,20 @@ class MaxarReader:
         why = ("PAN and MS as named",)
         options = {"nodata": nodata, "ratio": ratio}
         return _scene(found[0], found[1:], why, sensor=sensor, **options, named=True)
+
+
+def _pairs(there: Sequence[Product]) -> list[tuple[Product, list[Product]]]:
+    """Every PAN with its MS, or with both halves of it."""
+    found = ((pan, products.partners(pan, "ms", there)) for pan in there if pan.role == "pan")
+    return [(pan, _halves(low)) for pan, low in found if low]
+
+
+def _opener(pan: Product, low: Sequence[Product]) -> Path:
+    """What opens this scene: its PAN, or where the MS lies far from it the folder of both."""
+    near = {place.resolve() for stage in products.around(pan.folder) for place in stage}
+    if all(product.folder.resolve() in near for product in low):
+        return pan.main
+    return Path(os.path.commonpath([pan.folder, *(product.folder for product in low)]))
 
 
 def _found(members: Sequence[Product], path: Path) -> Found:
@@ -185,14 +200,7 @@ def _other_half(product: Product) -> list[Product]:
     for folders in products.around(product.folder):
         there = [found for folder in folders for found in products.products_in(folder)]
         same = products.partners(product, role, there)
-        if role == "ms":
-            same = _halves(same)
-        if len(same) > 1 and not (role == "ms" and all(p.half for p in same)):
-            names = ", ".join(f"'{p.main}'" for p in same[:4])
-            raise AmbiguousReaderError(
-                f"{len(same)} images could be the {role.upper()} of '{product.main}': {names}. "
-                f"Name one with --{role} FILE"
-            )
+        same = _one_image(product, role, same)
         if same:
             return same
     raise UnknownFormatError(
@@ -200,6 +208,24 @@ def _other_half(product: Product) -> list[Product]:
         f"{product.part} of that kind in its folder, in …_{'PAN' if role == 'pan' else 'MUL'} "
         f"beside it and in the parent folder. Pass it with --{role} FILE"
     )
+
+
+def _one_image(product: Product, role: str, same: Sequence[Product]) -> list[Product]:
+    """What makes one image of a role: a product, or two halves.
+
+    Raises
+    ------
+    AmbiguousReaderError
+        There are more.
+    """
+    found = _halves(same) if role == "ms" else list(same)
+    if len(found) > 1 and [part.half for part in found] != ["MS1", "MS2"]:
+        names = ", ".join(f"'{part.main}'" for part in found[:4])
+        raise AmbiguousReaderError(
+            f"{len(found)} images could be the {role.upper()} of '{product.main}': {names}. "
+            f"Name one with --{role} FILE"
+        )
+    return found
 
 
 def _halves(low: Sequence[Product]) -> list[Product]:
