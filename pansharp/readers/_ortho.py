@@ -155,9 +155,11 @@ def orthorectify(
 def _left(scene: Scene, ortho: str, ratio: float | None) -> Scene:
     """The scene as it is, after refusing what nobody knows and saying what it lacks."""
     if scene.delivery is not None and scene.delivery.geometry == "mixed":
+        sides = _sides(scene)
+        bare, other = sides if not sides[0].placed else sides[::-1]
         raise GridMismatchError(
-            "one image has a projection and the other only RPC; use --ortho rpc with --dem or "
-            "--height"
+            f"the {other.role} has a projection, the {bare.role} {bare.label} only RPC; use --ortho "
+            "rpc with --dem or --height"
         )
     for note in scene.notes:
         if note.startswith(LAID_BY_SIZE) and ortho == "none" and ratio is None:
