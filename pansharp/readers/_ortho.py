@@ -158,8 +158,8 @@ def _left(scene: Scene, ortho: str, ratio: float | None) -> Scene:
         sides = _sides(scene)
         bare, other = sides if not sides[0].placed else sides[::-1]
         raise GridMismatchError(
-            f"the {other.role} has a projection, the {bare.role} {bare.label} only RPC; use --ortho "
-            "rpc with --dem or --height"
+            f"the {other.role} has a projection, the {bare.role} {bare.label} only RPC; use "
+            "--ortho rpc with --dem or --height"
         )
     for note in scene.notes:
         if note.startswith(LAID_BY_SIZE) and ortho == "none" and ratio is None:

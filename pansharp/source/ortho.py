@@ -100,7 +100,7 @@ class OrthoSource(DatasetSource):
         return super()._open()
 
 
-def orthorectified(source: Source, warp: Warp) -> OrthoSource | StackSource | ScreenedSource:
+def orthorectified(source: Source, warp: Warp) -> DatasetSource | StackSource | ScreenedSource:
     """A source of raw files on a map grid.
 
     Parameters
@@ -126,14 +126,22 @@ def orthorectified(source: Source, warp: Warp) -> OrthoSource | StackSource | Sc
             f"{getattr(source, 'label', 'the image')} cannot be orthorectified: it is no raster "
             "file; use --ortho none"
         )
-    parts: list[RasterSource] = []
-    for member in source.sources:
-        member = member.raw if isinstance(member, WarpedSource) else member
+    members = [m.raw if isinstance(m, WarpedSource) else m for m in source.sources]
+    files: dict[str, RasterSource] = {}
+    places: list[tuple[str, int]] = []
+    for member in members:
         if not isinstance(member, RasterSource):
             raise SceneError(f"{member.label} cannot be orthorectified: it is no raster file")
-        if parts and parts[-1].path == member.path:
-            parts[-1] = parts[-1].joined(member)
-        else:
-            parts.append(member)
-    warps = [OrthoSource(part, warp) for part in parts]
-    return warps[0] if len(warps) == 1 else StackSource(warps)
+        known = files.get(member.path)
+        files[member.path] = member if known is None else known.joined(member)
+        first = 0 if known is None else known.bands
+        places += [(member.path, first + band) for band in range(member.bands)]
+    # One warp a file, whatever the order of the bands: GDAL warps all bands of a block at once.
+    warps = {path: OrthoSource(file, warp) for path, file in files.items()}
+    runs: list[tuple[str, list[int]]] = []
+    for path, band in places:
+        if not runs or runs[-1][0] != path:
+            runs.append((path, []))
+        runs[-1][1].append(band)
+    parts = [warps[path].select(bands) for path, bands in runs]
+    return parts[0] if len(parts) == 1 else StackSource(parts)

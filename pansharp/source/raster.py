@@ -181,6 +181,12 @@ class DatasetSource(BaseSource):
         # Weak, so that the files of a thread that has ended close by themselves.
         self._opened: WeakSet[_Closable] = WeakSet()
 
+    def __copy__(self) -> DatasetSource:
+        # Not through the state for pickling, which leaves the open files out.
+        part = object.__new__(type(self))
+        part.__dict__.update(self.__dict__)
+        return part
+
     def __getstate__(self) -> dict[str, object]:
         state = self.__dict__.copy()
         del state["_local"], state["_opened"]
