@@ -131,7 +131,13 @@ def _alignment(outcome: Outcome) -> dict[str, object]:
             "found_rows_cols_pan_px": [shift.rows, shift.cols],
             "r2_before": round(float(shift.r2_before), 6),
             "r2_after": round(float(shift.r2_after), 6),
+            "patches": shift.patches,
         }
+        if shift.spread is not None and shift.residual is not None:
+            base |= {
+                "spread_pan_px": round(shift.spread, 3),
+                "residual_rows_cols_pan_px": [round(value, 3) for value in shift.residual],
+            }
     return base
 
 

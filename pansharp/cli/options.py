@@ -372,6 +372,10 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 help="Remove a shift between PAN and MS, or give it in PAN pixels. [auto]",
             ),
             click.option(
+                "--strict", is_flag=True, default=None,
+                help="Stop where PAN and MS lie far apart, or nobody can tell how.",
+            ),
+            click.option(
                 "--mtf", metavar="auto|table|GAIN",
                 help="MTF gain of the MS at Nyquist: the sensor's, else measured for networks. "
                 "[auto]",
