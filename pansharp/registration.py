@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pansharp.options import FuseOptions
     from pansharp.scene import Scene
 
-__all__ = ["LARGE", "SAMPLE", "Registration", "assumed_facts", "register"]
+__all__ = ["LARGE", "SAMPLE", "Registration", "assumed_facts", "check_shift", "register"]
 
 #: MS pixels on which pairs are measured and classical products scored.
 SAMPLE = 110_000
@@ -106,7 +106,7 @@ def register(
         if scans:
             shift, scan, moved = _measured(scene, facts, scan, chips)
             if options.strict:
-                _check(scene, shift)
+                check_shift(scene, shift)
             if apply:
                 rows, cols = shift.rows, shift.cols
         if measures:
@@ -164,8 +164,23 @@ def _measured(
     return shift, scan, moved
 
 
-def _check(scene: Scene, shift: Shift) -> None:
-    """Refuse what ``--strict`` does not let pass."""
+def check_shift(scene: Scene, shift: Shift, *, patches: bool = True) -> None:
+    """Refuse what ``--strict`` does not let pass.
+
+    Parameters
+    ----------
+    scene : Scene
+        The pair.
+    shift : Shift
+        What was measured.
+    patches : bool
+        Whether patches were asked one by one.
+
+    Raises
+    ------
+    GridMismatchError
+        The shift is large, too few patches can tell, or they scatter.
+    """
     from pansharp.geometry.patches import MIN_PATCHES
 
     problem = None
@@ -174,7 +189,7 @@ def _check(scene: Scene, shift: Shift) -> None:
             f"PAN and MS of '{scene.name}' are {shift.rows:+.2f}, {shift.cols:+.2f} PAN pixels "
             f"(rows, columns) apart, more than {LARGE:g}"
         )
-    elif shift.patches < MIN_PATCHES:
+    elif patches and shift.patches < MIN_PATCHES:
         problem = (
             f"{shift.patches} patches of '{scene.name}' can tell how PAN and MS lie on each "
             f"other, {MIN_PATCHES} are needed"

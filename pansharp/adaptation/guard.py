@@ -148,10 +148,12 @@ def score_blocks(
             "every block to score on holds 0 in all bands: fill that the file does not declare? "
             "give it with --nodata 0"
         )
+    # A fold may have no block at all, where the scene is small.
+    bands = reduced[0].reference.shape[0] if reduced else 0
     return BlockScores(
-        np.asarray(squared).reshape(len(counts), -1),
+        np.asarray(squared).reshape(len(counts), bands),
         np.asarray(counts),
-        np.asarray(sums).reshape(len(counts), -1),
+        np.asarray(sums).reshape(len(counts), bands),
         np.asarray(angles),
         np.asarray(quality),
         ratio,

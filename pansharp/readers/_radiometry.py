@@ -98,22 +98,23 @@ def calibrate(
             f"'{scene.name}' is no vendor's delivery, so nothing tells what its counts mean; use "
             "--radiometry dn"
         )
-    for facts, role in ((scene.delivery.ms, "MS"), (scene.delivery.pan, "PAN")):
-        if facts.corrected:
-            raise SceneError(
-                f"the {role} of '{scene.name}' is no image of raw counts any more: "
-                f"{facts.corrected}; use --radiometry dn"
-            )
+    if scene.delivery.ms.corrected:
+        raise SceneError(
+            f"the MS of '{scene.name}' is no image of raw counts any more: "
+            f"{scene.delivery.ms.corrected}; use --radiometry dn"
+        )
     unusable = scene.ms_source.unusable if isinstance(scene.ms_source, ScreenedSource) else ()
     job = _Job(scene, radiometry)
     rows = job.rows(scene.delivery.ms, scene.band_names, ms_esun, unusable)
     gains, offsets = [row.gain for row in rows], [row.offset for row in rows]
-    try:
-        pan = job.rows(scene.delivery.pan, ("pan",) * scene.pan_source.bands, pan_esun)
-    except OptionError as problem:
-        pan, said = [], f"the PAN stays in counts: {problem}"
-    else:
-        said = ""
+    pan: list[_Row] = []
+    said = f"the PAN stays as it is: {scene.delivery.pan.corrected}"
+    if not scene.delivery.pan.corrected:
+        try:
+            guides = scene.pan_source.band_names or ("pan",) * scene.pan_source.bands
+            pan, said = job.rows(scene.delivery.pan, guides, pan_esun), ""
+        except OptionError as problem:
+            said = f"the PAN stays in counts: {problem}"
     guide: Source = scene.pan_source
     if pan:
         guide = CalibratedSource(guide, [row.gain for row in pan], [row.offset for row in pan])

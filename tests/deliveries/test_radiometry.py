@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -19,6 +19,9 @@ from pansharp.geometry.grids import Window
 from pansharp.readers import open_scene
 from pansharp.readers._radiometry import sun_distance
 from pansharp.source import ArraySource, CalibratedSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.filterwarnings("ignore:no (DEM given|orthorectification)")
 
