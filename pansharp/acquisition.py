@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-__all__ = ["RADIANCE_UNITS", "BandConstants", "Delivery", "ImageFacts"]
+__all__ = ["RADIANCE_UNITS", "BandConstants", "Delivery", "ImageFacts", "Radiometry"]
 
 #: Units of top-of-atmosphere radiance throughout.
 RADIANCE_UNITS = "W m-2 sr-1 um-1"
@@ -32,6 +32,9 @@ class BandConstants:
         Mean solar irradiance of the band at 1 AU, W m-2 um-1.
     esun_source : str
         Where that comes from.
+    reflectance : tuple of float or None
+        The product's own factor and offset from counts to reflectance at a sun in the zenith, for
+        the distance of the sun on its day; they replace those that follow from `esun`.
     """
 
     gain: float
@@ -40,6 +43,7 @@ class BandConstants:
     source: str = ""
     esun: float | None = None
     esun_source: str = ""
+    reflectance: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,8 @@ class Delivery:
     pan, ms : ImageFacts
         Facts about the two images.
     geometry : str
-        ``"map"`` (both have a projection), ``"rpc"`` (sensor geometry with RPC), or ``"pixel"``.
+        ``"map"`` (both have a projection), ``"rpc"`` (sensor geometry with RPC), ``"ortho"`` (that,
+        orthorectified), ``"mixed"`` (a projection of one, RPC of both), or ``"pixel"``.
     evidence : tuple of str
         What was found and why it was taken, one sentence each.
     """
@@ -159,3 +164,79 @@ class Delivery:
             "ms": self.ms.describe(),
             "evidence": list(self.evidence),
         }
+
+
+@dataclass(frozen=True)
+class Radiometry:
+    """What the counts of the MS were turned into: ``value = gain * count + offset``.
+
+    Parameters
+    ----------
+    kind : str
+        ``"radiance"`` or ``"reflectance"``, at the top of the atmosphere.
+    units : str
+        `RADIANCE_UNITS`, or ``"1"``.
+    gains, offsets : tuple of float
+        What was applied, one per MS band.
+    sources : tuple of str
+        Where the constants of each band come from.
+    esun : tuple of float or None
+        Mean solar irradiance used, W m-2 um-1; None where it was not needed.
+    sun_elevation : float or None
+        Degrees; None where it was not needed.
+    distance : float or None
+        Earth to sun, astronomical units; None where it was not needed.
+    pan : bool
+        Whether the PAN was turned too.
+    """
+
+    kind: str
+    units: str
+    gains: tuple[float, ...]
+    offsets: tuple[float, ...]
+    sources: tuple[str, ...]
+    esun: tuple[float | None, ...] = ()
+    sun_elevation: float | None = None
+    distance: float | None = None
+    pan: bool = True
+
+    def select(self, bands: Sequence[int]) -> Radiometry:
+        """Of some bands, counted from 0."""
+        names = ("gains", "offsets", "sources", "esun")
+        kept = {name: tuple(getattr(self, name)[b] for b in bands) for name in names}
+        return replace(self, **kept)  # type: ignore[arg-type]
+
+    def describe(self) -> dict[str, object]:
+        """JSON types."""
+        return {
+            "kind": self.kind,
+            "units": self.units,
+            "sun_elevation": self.sun_elevation,
+            "sun_distance_au": self.distance,
+            "pan_converted": self.pan,
+            "bands": [
+                {"gain": gain, "offset": offset, "source": source, "esun": esun}
+                for gain, offset, source, esun in zip(
+                    self.gains, self.offsets, self.sources, self.esun, strict=True
+                )
+            ],
+        }
+
+    def band_tags(self) -> tuple[dict[str, str], ...]:
+        """Tags of each band of a product."""
+        shared = {"RADIOMETRY": f"TOA {self.kind}", "UNITS": self.units}
+        if self.sun_elevation is not None:
+            shared["SUN_ELEVATION"] = repr(self.sun_elevation)
+        if self.distance is not None:
+            shared["SUN_DISTANCE_AU"] = repr(self.distance)
+        rows = zip(self.gains, self.offsets, self.sources, self.esun, strict=True)
+        return tuple(
+            {
+                **shared,
+                "RADIOMETRY_GAIN": repr(gain),
+                "RADIOMETRY_OFFSET": repr(offset),
+                "RADIOMETRY_SOURCE": source,
+                **({} if esun is None else {"ESUN": repr(esun)}),
+            }
+            for gain, offset, source, esun in rows
+        )

@@ -79,6 +79,8 @@ def _scene(outcome: Outcome) -> dict[str, object]:
         "shape": list(scene.shape),
         "ratio": scene.ratio,
         "bands": list(scene.band_names),
+        "ortho": None if scene.ortho is None else scene.ortho.describe(),
+        "radiometry": None if scene.radiometry is None else scene.radiometry.describe(),
     }
 
 
@@ -145,7 +147,13 @@ def _alignment(outcome: Outcome) -> dict[str, object]:
             "found_rows_cols_pan_px": [shift.rows, shift.cols],
             "r2_before": round(float(shift.r2_before), 6),
             "r2_after": round(float(shift.r2_after), 6),
+            "patches": shift.patches,
         }
+        if shift.spread is not None and shift.residual is not None:
+            base |= {
+                "spread_pan_px": round(shift.spread, 3),
+                "residual_rows_cols_pan_px": [round(value, 3) for value in shift.residual],
+            }
     return base
 
 

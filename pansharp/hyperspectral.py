@@ -14,6 +14,7 @@ from pansharp.models.hyperspectral.operators import gain_of_sigma, psf_of, sigma
 from pansharp.models.hyperspectral.response import Response, fit_response
 from pansharp.models.hyperspectral.scan import CubeScan, Found, scan_halo, scan_reach
 from pansharp.models.hyperspectral.statistics import PairStatistics, measure_pair, pair_halo
+from pansharp.registration import check_shift
 from pansharp.source import ScreenedSource, empty_bands
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def prepare_pair(scene: Scene, options: FuseOptions) -> PreparedPair:
     ------
     BandMismatchError
         No guide band lies in the spectral range of the HSI.
+    GridMismatchError
+        With ``strict``: the shift is large.
     """
     notes: list[str] = []
     if not isinstance(scene.ms_source, ScreenedSource):
@@ -123,6 +126,8 @@ def prepare_pair(scene: Scene, options: FuseOptions) -> PreparedPair:
         else:
             found = scan.find(psf=measures, shift=scans, sigma=sigma)
             notes += _doubts(found)
+            if scans and options.strict:
+                check_shift(scene, found.as_shift(), patches=False)
     applied = given or (0.0, 0.0)
     if found is not None:
         sigma = found.sigma

@@ -64,6 +64,8 @@ class FuseOptions:
         Threads; None takes the processors there are.
     coregister : str
         ``auto``, ``off``, or ``DY,DX``-like shift as ``DX,DY`` in PAN pixels.
+    strict : bool
+        Stop where the measured shift is large or scattered, instead of warning.
     mtf : str
         Gains at Nyquist of the MS: ``auto`` (table; where it knows none, measured on the pair for
         networks), ``table``, or one number for all bands.
@@ -94,6 +96,7 @@ class FuseOptions:
     precision: str = "float32"
     workers: int | None = None
     coregister: str = "auto"
+    strict: bool = False
     mtf: str = "auto"
     method: Mapping[str, object] = field(default_factory=dict)
     card: bool = True

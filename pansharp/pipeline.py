@@ -148,6 +148,10 @@ def _profile(scene: Scene, options: FuseOptions) -> RasterProfile:
     dtype = str(scene.dtype) if options.dtype == "source" else options.dtype
     if dtype == "float64":
         dtype = "float32"
+    if scene.radiometry is not None and np.dtype(dtype).kind != "f":
+        raise OptionError(
+            f"--dtype {dtype} would round {scene.radiometry.kind} to whole numbers; leave it off"
+        )
     count, height, width = scene.shape
     nodata = scene.nodata
     if nodata is not None and np.dtype(dtype).kind != "f":
@@ -189,6 +193,9 @@ def _band_tags(scene: Scene) -> tuple[dict[str, str], ...]:
             {"wavelength": f"{value:g}", "wavelength_units": "nm"} for value in scene.wavelengths
         ]
         tags = tuple({**one, **other} for one, other in zip(tags, wavelengths, strict=True))
+    if scene.radiometry is not None:
+        told = scene.radiometry.band_tags()
+        tags = tuple({**one, **other} for one, other in zip(tags, told, strict=True))
     if scene.widths:
         widths = [{"fwhm": f"{value:g}"} for value in scene.widths]
         tags = tuple({**one, **other} for one, other in zip(tags, widths, strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pansharp.errors import BandMismatchError, GridMismatchError, OptionError
 from pansharp.geometry.grids import Alignment, AxisMap, Window
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import ArrayLike
 
-    from pansharp.acquisition import Delivery
+    from pansharp.acquisition import Delivery, Radiometry
+    from pansharp.geometry.ortho import Ortho
     from pansharp.sensors import SensorProfile
     from pansharp.source import Source
 
@@ -84,6 +85,10 @@ class Scene:
         The same of the guide's bands.
     delivery : Delivery or None
         What a vendor's delivery said about the two images; None for plain rasters.
+    ortho : Ortho or None
+        How both images were orthorectified; None where they lie as the files have them.
+    radiometry : Radiometry or None
+        What the MS counts were turned into; None for counts as stored.
     """
 
     pan_source: Source
@@ -106,6 +111,8 @@ class Scene:
     guide_wavelengths: tuple[float, ...] = ()
     guide_widths: tuple[float, ...] = ()
     delivery: Delivery | None = None
+    ortho: Ortho | None = None
+    radiometry: Radiometry | None = None
 
     def __post_init__(self) -> None:
         count = self.ms_source.bands
@@ -206,6 +213,11 @@ class Scene:
     def ratio(self) -> float:
         """MS pixel size over PAN pixel size."""
         return self.alignment.ratio
+
+    @property
+    def rounding(self) -> Literal["uint16", "none"]:
+        """How indices round its values: counts to whole numbers, physical values not at all."""
+        return "uint16" if self.radiometry is None else "none"
 
     @property
     def bands(self) -> int:
@@ -376,6 +388,7 @@ class Scene:
             wavelengths=tuple(self.wavelengths[i] for i in pick) if self.wavelengths else (),
             widths=tuple(self.widths[i] for i in pick) if self.widths else (),
             delivery=None if self.delivery is None else self.delivery.select_bands(pick),
+            radiometry=None if self.radiometry is None else self.radiometry.select(pick),
         )
 
     def shifted(self, rows: float, cols: float) -> Scene:
@@ -400,7 +413,7 @@ class Scene:
         -------
         dict
             Keys ``name, files, sensor, acquired, crs, transform, bounds, ratio, alignment, pan,
-            ms, product, delivery, notes``.
+            ms, product, delivery, ortho, radiometry, notes``.
         """
         y, x = self.alignment.y, self.alignment.x
         ms: dict[str, object] = {
@@ -431,6 +444,8 @@ class Scene:
                 "nodata": _json_number(self.nodata),
             },
             "delivery": None if self.delivery is None else self.delivery.describe(),
+            "ortho": None if self.ortho is None else self.ortho.describe(),
+            "radiometry": None if self.radiometry is None else self.radiometry.describe(),
             "notes": list(self.notes),
         }
 

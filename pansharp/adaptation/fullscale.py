@@ -98,7 +98,10 @@ def full_scores(
     low_reach = math.ceil(scene.ratio * 14) + 2
     halo = max([low_reach, *(reach + fuser.halo for fuser in products.values())])
     gaps = {name: np.zeros((3, scene.bands)) for name in products}
-    sums = {name: FullResolutionAccumulator(scene.bands, block=BLOCK) for name in products}
+    sums = {
+        name: FullResolutionAccumulator(scene.bands, block=BLOCK, rounding=scene.rounding)
+        for name in products
+    }
     for window in windows:
         chip = read_chip(scene, window, halo)
         up = chip.up()

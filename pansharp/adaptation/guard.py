@@ -140,16 +140,20 @@ def score_blocks(
             sums.append(truth[:, keep].sum(axis=1))
             angles.append(sam(truth, fused, mask=mask))
             side = split.size
-            quality.append(q2n(truth, fused, block_size=side, shift=side, mask=mask))
+            quality.append(
+                q2n(truth, fused, block_size=side, shift=side, mask=mask, rounding=scene.rounding)
+            )
     if splits and any(split.score for split in splits) and not counts:
         raise ModelError(
             "every block to score on holds 0 in all bands: fill that the file does not declare? "
             "give it with --nodata 0"
         )
+    # A fold may have no block at all, where the scene is small.
+    bands = reduced[0].reference.shape[0] if reduced else 0
     return BlockScores(
-        np.asarray(squared).reshape(len(counts), -1),
+        np.asarray(squared).reshape(len(counts), bands),
         np.asarray(counts),
-        np.asarray(sums).reshape(len(counts), -1),
+        np.asarray(sums).reshape(len(counts), bands),
         np.asarray(angles),
         np.asarray(quality),
         ratio,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -41,11 +41,14 @@ class ReducedScene:
         The native MS, counts.
     valid : ndarray, shape (y, x), bool
         Pixels where the reference and the shrunk PAN are real data.
+    rounding : {"uint16", "none"}
+        `Scene.rounding` of the whole scene.
     """
 
     scene: Scene
     reference: NDArray[np.float32]
     valid: NDArray[np.bool_]
+    rounding: Literal["uint16", "none"] = "uint16"
 
 
 def blur_to_ms(
@@ -135,7 +138,7 @@ def reduce_window(
         pan_mask=None if valid.all() else valid,
         ms_mask=None if valid.all() else valid[np.ix_(*at)],
     )
-    return ReducedScene(reduced, reference, valid)
+    return ReducedScene(reduced, reference, valid, scene.rounding)
 
 
 def _valid(chip: Chip, window: Window) -> NDArray[np.bool_]:

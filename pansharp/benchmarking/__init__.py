@@ -32,6 +32,7 @@ __all__ = [
 _SCENE_KEYS = (
     *("pan", "ms", "hsi", "msi", "sensor", "ratio"),
     *("bands", "bbox", "window", "nodata", "reader"),
+    *("ortho", "dem", "height", "radiometry", "esun"),
 )
 _JOURNAL = "results.jsonl"
 _FILES = ("results.csv", "results.md", "results.html", "results.tex")

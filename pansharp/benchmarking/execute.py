@@ -226,6 +226,7 @@ class _Work:
                     ratio=scene.ratio,
                     top=data_range(scene, rules),
                     valid=level.valid,
+                    rounding=scene.rounding,
                 )
             )
         scores, notes = mean_scores(parts)

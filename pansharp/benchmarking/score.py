@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -72,7 +72,8 @@ def data_range(scene: Scene, rules: Conventions) -> float | None:
     """Largest value possible: by ``--bits``, else that of the sensor; None where unknown."""
     if rules.bits is not None:
         return float(2**rules.bits - 1)
-    top = scene.sensor.max_dn if scene.sensor else None
+    # The largest count means nothing for radiance and reflectance.
+    top = scene.sensor.max_dn if scene.sensor and scene.radiometry is None else None
     return None if top is None else float(top)
 
 
@@ -88,6 +89,7 @@ def against_reference(
     ratio: float,
     top: float | None,
     valid: NDArray[np.bool_] | None = None,
+    rounding: Literal["uint16", "none"] = "uint16",
 ) -> Scores:
     """Indices with a reference, the border left out.
 
@@ -103,6 +105,8 @@ def against_reference(
         Largest value possible; None leaves PSNR and SSIM out.
     valid : ndarray, shape (y, x), bool, optional
         True where valid.
+    rounding : {"uint16", "none"}
+        `Scene.rounding`.
 
     Returns
     -------
@@ -113,7 +117,14 @@ def against_reference(
     truth = cut_border(reference, rules.cut)
     product = cut_border(_limited(fused, rules), rules.cut)
     mask = None if valid is None else cut_border(valid, rules.cut)
-    report = evaluate(reference=truth, fused=product, ratio=ratio, mask=mask, data_range=top)
+    report = evaluate(
+        reference=truth,
+        fused=product,
+        ratio=ratio,
+        mask=mask,
+        data_range=top,
+        rounding=rounding,
+    )
     scores = dict(report.scores)
     if rules.scc != "2021" and "scc" in scores:
         scores["scc"] = scc(truth, product, variant=rules.scc, mask=mask)
@@ -162,7 +173,9 @@ def on_toolbox_grid(
     product = _limited(fused, rules)
     given = facts.extra.get("gains_source") in ("given", "measured")
     sensor = facts.ms_gains[0] if given else (scene.sensor or "none")
-    report = evaluate(fused=product, pan=pan, ms=ms, ratio=ratio, sensor=sensor)
+    report = evaluate(
+        fused=product, pan=pan, ms=ms, ratio=ratio, sensor=sensor, rounding=scene.rounding
+    )
     scores, notes = dict(report.scores), list(report.notes)
     variants = (rules.d_lambda, rules.d_s)
     if variants != _TOOLBOX:

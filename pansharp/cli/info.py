@@ -122,7 +122,7 @@ def _text(facts: dict[str, Any]) -> str:
     ]
     if "problem" in gains:
         rows.append(("problem", gains["problem"]))
-    rows += _delivery_rows(facts["delivery"])
+    rows += _delivery_rows(facts["delivery"]) + _processing_rows(facts)
     rows.append(("models", " ".join(models["fit"])))
     rows += [("not", f"{name}: {why}") for name, why in models["do_not_fit"].items()]
     rows += [("note", note) for note in facts["notes"]]
@@ -136,6 +136,7 @@ def _delivery_rows(delivery: dict[str, Any] | None) -> list[tuple[str, str]]:
     geometry = {
         "map": "map projection",
         "rpc": "sensor geometry with RPC",
+        "ortho": "sensor geometry, orthorectified by RPC",
         "pixel": "pixels only",
     }[delivery["geometry"]]
     rows = [("delivery", f"{delivery['family']}, {geometry}")]
@@ -168,6 +169,22 @@ def _delivery_rows(delivery: dict[str, Any] | None) -> list[tuple[str, str]]:
             what = "reflectance" if known[0]["units"] == "1" else "radiance"
             rows.append((f"{role.upper()} {what}", text))
     return rows + [("found", why) for why in delivery["evidence"]]
+
+
+def _processing_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is done to the pixels before they are fused."""
+    rows = []
+    ortho, radiometry = facts["ortho"], facts["radiometry"]
+    if ortho is not None:
+        height = ortho["height"]
+        what = {"dem": f"DEM {height['dem']}", "constant": "as given", "rpc": "of the PAN's RPC"}
+        metres = f"{height['metres']:g} m, {what[height['kind']]}"
+        text = f"by RPC to {ortho['crs']}, {ortho['pixel_m']:g} m, height {metres}; MS camera: "
+        rows.append(("ortho", text + ortho["ms_camera"]))
+    if radiometry is not None:
+        bands = " ".join(f"{b['gain']:.6g}{b['offset']:+.6g}" for b in radiometry["bands"])
+        rows.append(("radiometry", f"{radiometry['kind']} = {bands} (units {radiometry['units']})"))
+    return rows
 
 
 def _lone_raster(path: str) -> dict[str, object] | None:

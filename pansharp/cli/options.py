@@ -27,6 +27,7 @@ __all__ = [
     "SCENE_KEYS",
     "Number",
     "NumberList",
+    "Numbers",
     "Whole",
     "checked_options",
     "config_option",
@@ -46,6 +47,7 @@ _VERBOSITY = "pansharp.verbosity"
 SCENE_KEYS = (
     *("pan", "ms", "hsi", "msi", "sensor", "ratio"),
     *("bands", "bbox", "window", "nodata", "reader"),
+    *("ortho", "dem", "height", "radiometry", "esun"),
 )
 
 
@@ -119,6 +121,27 @@ class NumberList(_ParamType):
         if len(numbers) != len(self.names.split(",")):
             word = "whole numbers" if self.kind is int else "numbers"
             raise OptionError(f"{_label(param)} is '{value}'; give the {word} {self.names}")
+        return numbers
+
+
+class Numbers(_ParamType):
+    """Any number of numbers separated by commas."""
+
+    name = "numbers"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Return the numbers as a tuple."""
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).replace(",", " ").split()
+        try:
+            numbers = tuple(float(part) for part in parts)
+        except ValueError:
+            numbers = ()
+        if not numbers:
+            raise OptionError(f"{_label(param)} is '{value}'; give numbers with commas")
         return numbers
 
 
@@ -302,6 +325,26 @@ def scene_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 help="Value of pixels without data, instead of the files' own.",
             ),
             click.option("--reader", metavar="NAME", help="Format; see `pansharp readers`."),
+            click.option(
+                "--ortho", metavar="auto|rpc|none",
+                help="Orthorectify by RPC: images without a map projection, all with RPC, or "
+                "none. [auto]",
+            ),
+            click.option(
+                "--dem", metavar="FILE", help="Height model for that, metres above the ellipsoid."
+            ),
+            click.option(
+                "--height", type=Number(), metavar="M",
+                help="Height of the ground instead of a DEM, or what is added to the DEM. [RPC's]",
+            ),
+            click.option(
+                "--radiometry", metavar="dn|radiance|reflectance",
+                help="Counts, or what they mean at the top of the atmosphere. [dn]",
+            ),
+            click.option(
+                "--esun", type=Numbers(), metavar="B,G,R,N",
+                help="Solar irradiance of the MS bands where nobody knows it, W m-2 um-1.",
+            ),
         ],
     )  # fmt: skip
 
@@ -327,6 +370,10 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--coregister", metavar="auto|off|DX,DY",
                 help="Remove a shift between PAN and MS, or give it in PAN pixels. [auto]",
+            ),
+            click.option(
+                "--strict", is_flag=True, default=None,
+                help="Stop where PAN and MS lie far apart, or nobody can tell how.",
             ),
             click.option(
                 "--mtf", metavar="auto|table|GAIN",

@@ -286,6 +286,8 @@ class FullResolutionAccumulator:
         Number of MS bands.
     block : int
         Side of the blocks, which do not overlap.
+    rounding : {"uint16", "none"}
+        As in `pansharp.evaluation.q2n`.
 
     Attributes
     ----------
@@ -302,8 +304,9 @@ class FullResolutionAccumulator:
     0.0
     """
 
-    def __init__(self, bands: int, block: int = 32) -> None:
+    def __init__(self, bands: int, block: int = 32, *, rounding: Rounding = "uint16") -> None:
         self._bands = bands
+        self._rounding: Rounding = rounding
         self._block = views.check_block(block, "block")
         self._guard = RangeGuard()
         self.sums = FullResolutionSums.zero(bands)
@@ -372,7 +375,12 @@ class FullResolutionAccumulator:
             sums += piece_sums(piece, self._block, self._block, spectral=self._bands > 1)[0]
         if parts["ms_filtered_fused"] is not None and parts["ms_up"] is not None:
             sums += khan_sums(
-                parts["ms_up"], parts["ms_filtered_fused"], valid, self._block, self._guard
+                parts["ms_up"],
+                parts["ms_filtered_fused"],
+                valid,
+                self._block,
+                self._guard,
+                self._rounding,
             )[0]
         self.sums += sums
         return sums

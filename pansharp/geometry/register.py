@@ -73,12 +73,21 @@ class Shift:
         How far the MS must move on the PAN grid, PAN pixels.
     r2_before, r2_after : float
         Variance of the blurred PAN that the MS bands explain, as georeferenced and shifted.
+    patches : int
+        Textured patches that were asked one by one and could tell.
+    spread : float or None
+        How they scatter, PAN pixels; None without any.
+    residual : tuple of float or None
+        What their median finds beyond the shift, PAN pixels.
     """
 
     rows: float
     cols: float
     r2_before: float
     r2_after: float
+    patches: int = 0
+    spread: float | None = None
+    residual: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,39 @@ class Scan:
             self._seen[key] = _r2(self._patches, self._regressors, self._inverse, gain, rows, cols)
         return self._seen[key]
 
+    def climb(
+        self, gain: float, start: tuple[float, float], steps: Sequence[float]
+    ) -> tuple[float, float]:
+        """Go from a shift to neighbours of larger R2, with each of the steps in turn.
+
+        Parameters
+        ----------
+        gain : float
+            MTF gain at Nyquist of the blur.
+        start : tuple of float
+            Rows and columns, PAN pixels, within :data:`REACH`.
+        steps : sequence of float
+            PAN pixels.
+
+        Returns
+        -------
+        tuple of float
+            A shift whose neighbours are no better.
+        """
+        best = start
+        for step in steps:
+            moved = True
+            while moved:
+                moved = False
+                around = [
+                    (best[0] + i * step, best[1] + j * step) for i in (-1, 0, 1) for j in (-1, 0, 1)
+                ]
+                inside = [p for p in around if max(abs(p[0]), abs(p[1])) <= REACH]
+                top = max(inside, key=lambda p: self.r2(p[0], p[1], gain))
+                if self.r2(top[0], top[1], gain) > self.r2(best[0], best[1], gain) + 1e-9:
+                    best, moved = top, True
+        return best
+
     def shift(self, gain: float) -> Shift:
         """Find the shift of the largest R2 with steps of 1, 1/2 and 1/4 PAN pixel.
 
@@ -138,18 +180,7 @@ class Scan:
         Shift
             (0, 0) when the rise in R2 is below 0.001.
         """
-        best = (0.0, 0.0)
-        for step in (1.0, 0.5, 0.25):
-            moved = True
-            while moved:
-                moved = False
-                around = [
-                    (best[0] + i * step, best[1] + j * step) for i in (-1, 0, 1) for j in (-1, 0, 1)
-                ]
-                inside = [p for p in around if max(abs(p[0]), abs(p[1])) <= REACH]
-                top = max(inside, key=lambda p: self.r2(p[0], p[1], gain))
-                if self.r2(top[0], top[1], gain) > self.r2(best[0], best[1], gain) + 1e-9:
-                    best, moved = top, True
+        best = self.climb(gain, (0.0, 0.0), (1.0, 0.5, 0.25))
         before, after = self.r2(0.0, 0.0, gain), self.r2(best[0], best[1], gain)
         if after - before < _NOISE:
             return Shift(0.0, 0.0, before, before)

@@ -133,6 +133,12 @@ def note_shift(outcome: Outcome) -> None:
             "another date, or bands outside the PAN's range",
             AlignmentWarning,
         )
+    if shift.patches and shift.spread is not None and shift.spread > outcome.scene.ratio:
+        outcome.warn(
+            f"the shift between PAN and MS scatters by {shift.spread:.1f} PAN pixels from patch to "
+            "patch: no one shift puts them right",
+            AlignmentWarning,
+        )
     size = max(abs(shift.rows), abs(shift.cols))
     if size > 1.0:
         outcome.warn(

@@ -40,9 +40,15 @@ def fuse_classical(
     """
     refuse_adapting(options)
     begin = time.perf_counter()
-    # A classical product trusts the georeference; what it says can be measured later.
-    applied = options.shift() or (0.0, 0.0)
-    scene = scene.shifted(*applied) if any(applied) else scene
+    found = None
+    if options.coregister == "auto" and (scene.delivery is not None or options.strict):
+        # PAN and MS of a delivery are known to lie apart by some pixels: what is found is applied.
+        found = register(scene, options, apply=scene.delivery is not None, gains=False)
+        scene, applied = found.scene, found.applied
+    else:
+        # Other pairs are trusted as georeferenced; what they say can be measured later.
+        applied = options.shift() or (0.0, 0.0)
+        scene = scene.shifted(*applied) if any(applied) else scene
     facts = assumed_facts(scene, options)
     fuser = prepare(
         create_model(options.model, **options.method),
@@ -61,6 +67,9 @@ def fuse_classical(
         passes,
         shift_applied=applied,
     )
+    if found is not None:
+        outcome.shift, outcome.facts = found.shift, found.facts
+        note_shift(outcome)
     outcome.timings["prepare"] = time.perf_counter() - begin
     if options.card:
         _score(outcome, options, fuser, progress)
@@ -82,7 +91,7 @@ def _score(
     if progress:
         progress(0, 1, "scoring")
     scene, facts = outcome.scene, outcome.facts
-    if options.coregister == "auto":
+    if options.coregister == "auto" and outcome.shift is None:
         found = register(scene, options, apply=False)
         outcome.shift, outcome.facts = found.shift, found.facts
         note_shift(outcome)

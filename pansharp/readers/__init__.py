@@ -9,6 +9,8 @@ from pansharp.errors import BandMismatchError, OptionError
 from pansharp.geometry.grids import Window
 from pansharp.readers._base import Found, Reader, readers
 from pansharp.readers._envi import data_of_header
+from pansharp.readers._ortho import orthorectify
+from pansharp.readers._radiometry import calibrate
 from pansharp.readers._resolve import choose, find_scenes, open_known
 
 if TYPE_CHECKING:
@@ -42,6 +44,11 @@ def open_scene(
     bands: Sequence[str | int] | None = None,
     bbox: tuple[float, float, float, float] | None = None,
     window: Window | tuple[int, int, int, int] | None = None,
+    ortho: str = "auto",
+    dem: PathLike | None = None,
+    height: float | None = None,
+    radiometry: str = "dn",
+    esun: Sequence[float] | float | None = None,
 ) -> Scene:
     """Open a PAN/MS pair as a scene; pixels are read later, window by window.
 
@@ -68,6 +75,18 @@ def open_scene(
         Ground to keep, (min x, min y, max x, max y) in the scene's coordinate system.
     window : Window or tuple of int, optional
         Pixels of the product to keep, (row, column, height, width).
+    ortho : {"auto", "rpc", "none"}
+        Orthorectification by RPC: of images without a map projection, of all that have RPC, or
+        none (docs/geometry.md).
+    dem : path, optional
+        Height model for it, metres above the ellipsoid; default: one height, `height` or the
+        height offset of the PAN's RPC.
+    height : float, optional
+        Height of the ground, metres above the ellipsoid; with `dem` it is added to that.
+    radiometry : {"dn", "radiance", "reflectance"}
+        Counts as stored, or what they mean at the top of the atmosphere (docs/radiometry.md).
+    esun : sequence of float, optional
+        Solar irradiance of the MS bands (or of PAN and MS) where nobody knows it, W m-2 um-1.
 
     Returns
     -------
@@ -143,6 +162,8 @@ def open_scene(
             raise OptionError("no image given; name a file or folder, or pan and ms")
         chosen, given = choose(given, reader)
         scene = chosen.open(given, sensor=sensor, nodata=nodata, ratio=ratio)
+    scene = orthorectify(scene, ortho=ortho.lower(), dem=dem, height=height, ratio=ratio)
+    scene = calibrate(scene, radiometry.lower(), esun=esun)
     if bands is not None:
         scene = scene.select_bands(bands)
     if bbox is not None:

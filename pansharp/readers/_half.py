@@ -17,9 +17,17 @@ from pansharp.errors import (
 )
 from pansharp.readers import _metadata as metadata
 from pansharp.readers._base import SURE, readers
-from pansharp.readers._rpc import misfit, ms_on_pan, rpc_items
+from pansharp.readers._rpc import (
+    IN_SENSOR_GEOMETRY,
+    LAID_BY_RPC,
+    LAID_BY_SIZE,
+    misfit,
+    ms_on_pan,
+    rpc_items,
+)
 from pansharp.readers._sidecar import Fields
 from pansharp.readers._virtual import Image, Tile, mosaic, placed_at
+from pansharp.scene import IDENTITY
 from pansharp.source import open_raster
 
 if TYPE_CHECKING:
@@ -33,7 +41,7 @@ __all__ = ["Half", "HalfReader", "half_of", "open_halves", "open_named"]
 #: Seconds between PAN and MS that are worth a note, and that make them two acquisitions.
 _LATE, _OTHER_DAY = 600.0, 86_400.0
 #: Beginnings of notes that are warnings too.
-_LOUD = ("RPC offsets", "no orthorectification", "no gains published", "the sun stands")
+_LOUD = ("RPC offsets", "no gains published", "the sun stands")
 
 
 @dataclass(frozen=True)
@@ -297,7 +305,8 @@ def _placed(high: Half, low: Half, ratio: float | None) -> tuple[str, list[Image
     images = [high.images[0], *low.images]
     if not (high.family or low.family) or (high.facts.placed and low.facts.placed):
         return "map", images, ()
-    if high.facts.placed or low.facts.placed:
+    mixed = high.facts.placed or low.facts.placed
+    if mixed and (high.facts.rpc is None or low.facts.rpc is None):
         bare, other, own = (low, "PAN", "MS") if high.facts.placed else (high, "MS", "PAN")
         what = "only RPC" if bare.facts.rpc is not None else "neither projection nor RPC"
         raise GridMismatchError(
@@ -315,19 +324,20 @@ def _placed(high: Half, low: Half, ratio: float | None) -> tuple[str, list[Image
                 "ground, give --ratio"
             )
         return "pixel", images, (text,)
-    said = ["no orthorectification: the product stays in the sensor's geometry, without a map"]
+    said = [IN_SENSOR_GEOMETRY]
     found = (misfit(pan, high.shape), misfit(ms, low.shape))
     wrong = [text for text in found if text is not None]
-    if wrong and whole:
-        return "rpc", images, (*wrong, "MS laid on the PAN by its size", *said)
+    if wrong and whole and not mixed:
+        return "rpc", images, (*wrong, LAID_BY_SIZE, *said)
     height = float(pan["HEIGHT_OFF"])
     transform, residual = ms_on_pan(pan, ms, low.shape, height)
     said.append(
-        f"MS laid on the PAN through both RPC at a height of {height:g} m (RPC height offset of "
+        f"{LAID_BY_RPC} at a height of {height:g} m (RPC height offset of "
         f"the PAN); largest deviation {residual:.2g} PAN pixels"
     )
     moved = [placed_at(image, transform) for image in low.images]
-    return "rpc", [replace(images[0], known=True), *moved], (*wrong, *said)
+    first = placed_at(images[0], IDENTITY) if mixed else replace(images[0], known=True)
+    return "mixed" if mixed else "rpc", [first, *moved], (*wrong, *said)
 
 
 def _whole_ratio(pan: tuple[int, int], ms: tuple[int, int]) -> int:

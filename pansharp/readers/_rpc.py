@@ -13,7 +13,21 @@ if TYPE_CHECKING:
     from pansharp.readers._sidecar import Fields
     from pansharp.scene import Affine6
 
-__all__ = ["misfit", "ms_on_pan", "rpc_items"]
+__all__ = [
+    "IN_SENSOR_GEOMETRY",
+    "LAID_BY_RPC",
+    "LAID_BY_SIZE",
+    "misfit",
+    "ms_on_pan",
+    "rpc_items",
+]
+
+#: Notes of readers on raw images, which do not hold any more once they are orthorectified.
+IN_SENSOR_GEOMETRY = (
+    "no orthorectification: the product stays in the sensor's geometry, without a map"
+)
+LAID_BY_RPC = "MS laid on the PAN through both RPC"
+LAID_BY_SIZE = "MS laid on the PAN by its size"
 
 #: GDAL's item, the names of the field in sidecars, smallest and largest sane value.
 _SCALARS: tuple[tuple[str, tuple[str, ...], float, float], ...] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
@@ -164,7 +165,8 @@ def placed_at(image: Image, transform: Affine6) -> Image:
     if image.virtual:
         a, b, c, d, e, f = (repr(float(value)) for value in transform)
         place = f"<GeoTransform>{c}, {a}, {b}, {f}, {d}, {e}</GeoTransform>"
-        text = image.source.replace(">", f">{place}", 1)
+        bare = re.sub(r"<(SRS|GeoTransform)>[^<]*</\1>", "", image.source)
+        text = bare.replace(">", f">{place}", 1)
     else:
         with open_raster(image.source) as dataset:
             tile = Tile(image.source, 0, 0, dataset.height, dataset.width)

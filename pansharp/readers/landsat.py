@@ -268,6 +268,7 @@ def _constants(fields: Fields, notes: list[str], number: int) -> BandConstants |
         return None
     offset = _soft(fields, notes, f"RADIANCE_ADD_BAND_{number}", low=-1e6, high=1e6)
     reflect = _soft(fields, notes, f"REFLECTANCE_MULT_BAND_{number}", low=1e-12, high=1.0)
+    add = _soft(fields, notes, f"REFLECTANCE_ADD_BAND_{number}", low=-10.0, high=10.0)
     distance = _soft(fields, notes, "EARTH_SUN_DISTANCE", low=0.98, high=1.02)
     esun = None
     if reflect is not None and distance is not None:
@@ -278,6 +279,7 @@ def _constants(fields: Fields, notes: list[str], number: int) -> BandConstants |
         source="RADIANCE_MULT and RADIANCE_ADD of the MTL",
         esun=esun,
         esun_source="" if esun is None else "RADIANCE_MULT over REFLECTANCE_MULT of the MTL",
+        reflectance=None if reflect is None or add is None else (reflect, add),
     )
 
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from pansharp.source.arrays import ArraySource, SourceView, StackSource
 from pansharp.source.base import UNSET, BaseSource, Source, Unset
+from pansharp.source.calibrated import CalibratedSource
+from pansharp.source.ortho import OrthoSource, Warp, orthorectified
 from pansharp.source.padding import fill_invalid, read_padded
 from pansharp.source.raster import RasterSource, WarpedSource, open_raster
 from pansharp.source.screened import ScreenedSource, empty_bands
@@ -21,6 +23,8 @@ __all__ = [
     "UNSET",
     "ArraySource",
     "BaseSource",
+    "CalibratedSource",
+    "OrthoSource",
     "RasterSource",
     "ScreenedSource",
     "Source",
@@ -28,9 +32,11 @@ __all__ = [
     "StackSource",
     "ThinnedSource",
     "Unset",
+    "Warp",
     "WarpedSource",
     "empty_bands",
     "fill_invalid",
     "open_raster",
+    "orthorectified",
     "read_padded",
 ]

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 from pansharp.errors import BandMismatchError, OptionError, ReaderError
 from pansharp.registry import nearest
 from pansharp.source.arrays import StackSource
-from pansharp.source.raster import RasterSource, _DatasetSource, open_raster
+from pansharp.source.raster import DatasetSource, RasterSource, open_raster
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ _TYPES = {
 }
 
 
-class PansharpenedSource(_DatasetSource):
+class PansharpenedSource(DatasetSource):
     """GDAL's weighted Brovey product of two rasters, computed window by window.
 
     ``y_b = M~_b P / sum_b w_b M~_b``, rounded by GDAL to the type of the MS; no histogram is

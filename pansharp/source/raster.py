@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pansharp.source.base import Array, Mask
 
-__all__ = ["RasterSource", "WarpedSource", "open_raster"]
+__all__ = ["DatasetSource", "RasterSource", "WarpedSource", "keep_cached", "open_raster"]
 
 #: Bytes of GDAL's block cache for the process; its own default is 5 % of the memory.
 _CACHE_BYTES = 64 * 2**20
@@ -38,7 +38,7 @@ _OPENING = threading.Lock()
 _cache_limit: list[int] = []
 
 
-class _DatasetSource(BaseSource):
+class DatasetSource(BaseSource):
     """A rasterio dataset, opened once per thread and process."""
 
     def __init__(
@@ -55,7 +55,7 @@ class _DatasetSource(BaseSource):
         self._keep = holder(self.path)
         self._forget()
         dataset = self.dataset()
-        self.alpha = _alpha_band(dataset)
+        self.alpha = self._alpha_of(dataset)
         names = tuple(dataset.descriptions)
         colour = [i for i in range(dataset.count) if i + 1 != self.alpha]
         self.bands, self.height, self.width = len(colour), dataset.height, dataset.width
@@ -90,6 +90,19 @@ class _DatasetSource(BaseSource):
         """Whether any pixel can be invalid at all."""
         masked = self._masked or self.alpha is not None
         return masked or self.dtype.kind == "f" or None not in self._blank_values
+
+    @property
+    def indexes(self) -> tuple[int, ...]:
+        """Bands of the file that are read, counted from 1."""
+        return tuple(self._indexes)
+
+    @property
+    def blank_values(self) -> tuple[np.generic | None, ...]:
+        """Per band: value of pixels without data, or None."""
+        return self._blank_values
+
+    def _alpha_of(self, dataset: DatasetReader) -> int | None:
+        return _alpha_band(dataset)
 
     def _open(self) -> DatasetReader:
         return open_raster(self.path)
@@ -139,7 +152,7 @@ class _DatasetSource(BaseSource):
             broken = cast("Mask", mask if broken is None else broken | mask)
         return blank, broken
 
-    def cut(self, window: Window) -> _DatasetSource:
+    def cut(self, window: Window) -> DatasetSource:
         """Give the source of a window; it shares the open files with this one."""
         self._check(window)
         part = copy.copy(self)
@@ -147,7 +160,7 @@ class _DatasetSource(BaseSource):
         part.height, part.width = window.height, window.width
         return part
 
-    def select(self, bands: Sequence[int]) -> _DatasetSource:
+    def select(self, bands: Sequence[int]) -> DatasetSource:
         """Give the source of some bands, counted from 0; it shares the open files."""
         chosen = self._checked(bands)
         part = copy.copy(self)
@@ -168,6 +181,12 @@ class _DatasetSource(BaseSource):
         # Weak, so that the files of a thread that has ended close by themselves.
         self._opened: WeakSet[_Closable] = WeakSet()
 
+    def __copy__(self) -> DatasetSource:
+        # Not through the state for pickling, which leaves the open files out.
+        part = object.__new__(type(self))
+        part.__dict__.update(self.__dict__)
+        return part
+
     def __getstate__(self) -> dict[str, object]:
         state = self.__dict__.copy()
         del state["_local"], state["_opened"]
@@ -182,7 +201,7 @@ class _Closable(Protocol):
     def close(self) -> None: ...
 
 
-class RasterSource(_DatasetSource):
+class RasterSource(DatasetSource):
     """A raster file that GDAL reads.
 
     Parameters
@@ -217,8 +236,18 @@ class RasterSource(_DatasetSource):
     ) -> None:
         super().__init__(path, bands=bands, nodata=nodata, window=window, label=label)
 
+    def joined(self, other: RasterSource) -> RasterSource:
+        """The source of the bands of two sources of one file."""
+        part = copy.copy(self)
+        part.bands = self.bands + other.bands
+        part._indexes = [*self._indexes, *other._indexes]
+        part._blank_values = (*self._blank_values, *other._blank_values)
+        named = self.band_names and other.band_names
+        part.band_names = (*self.band_names, *other.band_names) if named else ()
+        return part
 
-class WarpedSource(_DatasetSource):
+
+class WarpedSource(DatasetSource):
     """A raster resampled on the fly (cubic) to another grid; invalid outside its footprint.
 
     Parameters
@@ -258,6 +287,16 @@ class WarpedSource(_DatasetSource):
         super().__init__(path, bands=bands, nodata=nodata, window=None, label=label)
         # The warper itself leaves out nodata pixels; alpha tells where nothing was written.
         self._blank_values = (None,) * self.bands
+
+    @property
+    def raw(self) -> RasterSource:
+        """The whole file as it is, with the same bands."""
+        return RasterSource(
+            self.path,
+            bands=[index - 1 for index in self._indexes],
+            nodata=self._file_nodata,
+            label=self.label,
+        )
 
     def _open(self) -> DatasetReader:
         from rasterio.enums import Resampling
@@ -356,6 +395,12 @@ def _limit_cache(need: int) -> None:
         return
     set_gdal_config("GDAL_CACHEMAX", need)
     _cache_limit[:] = [need]
+
+
+def keep_cached(dataset: DatasetReader, rows: int) -> None:
+    """Let GDAL's block cache hold whole rows of an image, up to 256 MiB; never less than now."""
+    size = sum(np.dtype(kind).itemsize for kind in dataset.dtypes)
+    _limit_cache(int(min(dataset.width * rows * size, 256 * 2**20)))
 
 
 def _block_row_bytes(dataset: DatasetReader) -> int:

@@ -89,6 +89,11 @@ class ScreenedSource(BaseSource):
         self._good = source if whole else source.select(self.usable)
 
     @property
+    def source(self) -> Source:
+        """The cube with all its bands."""
+        return self._source
+
+    @property
     def label(self) -> str:
         """Name of the source in messages."""
         return str(getattr(self._source, "label", "the hyperspectral image"))

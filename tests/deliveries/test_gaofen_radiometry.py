@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pansharp.scene import Scene
 
-pytestmark = pytest.mark.filterwarnings("ignore:no orthorectification")
+pytestmark = pytest.mark.filterwarnings("ignore:no (orthorectification|DEM given)")
 
 
 def constants(scene: Scene) -> tuple[list[float], list[float], set[str]]:

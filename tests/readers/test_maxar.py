@@ -241,7 +241,7 @@ def test_basic_product_is_laid_through_both_cameras(
         tmp_path, ms_shape=(64, 65), level="1B", camera_offset=offset, tiles=tiles
     )
     with pytest.warns(AlignmentWarning, match="no orthorectification"):
-        scene = open_scene(tmp_path)
+        scene = open_scene(tmp_path, ortho="none")
     assert scene.delivery is not None
     assert scene.delivery.geometry == "rpc"
     assert scene.crs is None
@@ -261,7 +261,7 @@ def test_basic_product_is_laid_through_both_cameras(
 def test_turned_basic_product_is_resampled(tmp_path: Path) -> None:
     made = write_delivery(tmp_path, ms_shape=(64, 64), level="1B", turn=0.02)
     with pytest.warns(AlignmentWarning, match="no orthorectification"):
-        scene = open_scene(tmp_path)
+        scene = open_scene(tmp_path, ortho="none")
     assert any("turned against" in note for note in scene.notes)
     low, whole = scene.ms_source, Window(24, 24, 16, 16)
     # What the resampled MS shows at a place is what the ground is there.

@@ -19,11 +19,18 @@ from pansharp.errors import (
     UnknownFormatError,
 )
 from pansharp.readers._base import SURE, Found, only_scene
-from pansharp.readers._rpc import misfit, ms_on_pan
+from pansharp.readers._rpc import (
+    IN_SENSOR_GEOMETRY,
+    LAID_BY_RPC,
+    LAID_BY_SIZE,
+    misfit,
+    ms_on_pan,
+)
 from pansharp.readers._virtual import placed_at
 from pansharp.readers.maxar import _products as products
 from pansharp.readers.maxar._open import Opened, open_product
 from pansharp.readers.maxar._tiles import tile_place
+from pansharp.scene import IDENTITY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -266,7 +273,7 @@ def _scene(
     geometry, images, said = _geometry(high, parts, ratio)
     scene = open_pair(images[0], images[1:], sensor=sensor, nodata=nodata, ratio=ratio, fill=0.0)
     for text in (*notes, *said):
-        if text.startswith(("IMD says", "RPC offsets", "no orthorectification")):
+        if text.startswith(("IMD says", "RPC offsets")):
             kind = PansharpWarning if text.startswith("IMD") else AlignmentWarning
             warnings.warn(text, kind, stacklevel=4)
     codes = tuple(code for part in parts for code in part.codes)
@@ -337,7 +344,8 @@ def _geometry(
     placed = {part.placed for part in parts}
     if high.placed and placed == {True}:
         return "map", images, ()
-    if high.placed or True in placed:
+    mixed = high.placed or True in placed
+    if mixed and (high.rpc is None or any(part.rpc is None for part in parts)):
         bare = high if not high.placed else next(part for part in parts if not part.placed)
         other = "MS" if bare is high else "PAN"
         own = "MS" if bare is not high else "PAN"
@@ -357,20 +365,21 @@ def _geometry(
                 "--ratio"
             )
         return "pixel", images, (text,)
-    said = ["no orthorectification: the product stays in the sensor's geometry, without a map"]
+    said = [IN_SENSOR_GEOMETRY]
     found = (misfit(part.rpc, part.shape) for part in (high, *parts) if part.rpc is not None)
     wrong = [text for text in found if text is not None]
-    if wrong and whole:
-        return "rpc", images, (*wrong, "MS laid on the PAN by its size", *said)
+    if wrong and whole and not mixed:
+        return "rpc", images, (*wrong, LAID_BY_SIZE, *said)
     height = float(high.rpc["HEIGHT_OFF"])
     for part in parts:
         transform, residual = ms_on_pan(high.rpc, part.rpc or {}, part.shape, height)
         images[1 + parts.index(part)] = placed_at(part.image, transform)
     said.append(
-        f"MS laid on the PAN through both RPC at a height of {height:g} m (RPC height offset of "
+        f"{LAID_BY_RPC} at a height of {height:g} m (RPC height offset of "
         f"the PAN); largest deviation {residual:.2g} PAN pixels"
     )
-    return "rpc", [replace(high.image, known=True), *images[1:]], (*wrong, *said)
+    first = placed_at(high.image, IDENTITY) if mixed else replace(high.image, known=True)
+    return "mixed" if mixed else "rpc", [first, *images[1:]], (*wrong, *said)
 
 
 def _whole_ratio(pan: tuple[int, int], ms: tuple[int, int]) -> int:
