@@ -107,7 +107,10 @@ def test_keys_of_a_network_card(make_pair, tmp_path: Path) -> None:
 
 def test_scene_is_identified(classical: Product) -> None:
     scene = classical.card["scene"]
-    assert set(scene) == {"name", "files", "sensor", "acquired", "shape", "ratio", "bands"}
+    assert set(scene) == {
+        *("name", "files", "sensor", "acquired", "shape", "ratio", "bands"),
+        *("ortho", "radiometry"),
+    }
     for role in ("pan", "ms"):
         entry = scene["files"][role][0]
         path = classical.path.parent / "pair" / entry["name"]

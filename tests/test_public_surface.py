@@ -35,7 +35,12 @@ SIGNATURES: list[tuple[str, str, list[str], dict[str, object]]] = [
         "pansharp",
         "open_scene",
         ["path"],
-        dict.fromkeys(("pan", "ms", "hsi", "msi", "sensor", "reader")),
+        {
+            **dict.fromkeys(
+                ("pan", "ms", "hsi", "msi", "sensor", "reader", "dem", "height", "esun")
+            ),
+            **{"ortho": "auto", "radiometry": "dn"},
+        },
     ),
     ("pansharp", "fuse", [ANY, "model"], {}),
     (

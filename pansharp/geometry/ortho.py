@@ -29,8 +29,9 @@ GEOGRAPHIC = "EPSG:4326"
 _APPROXIMATION = 0.01
 #: How closely GDAL's inverse of the RPC is solved, pixels.
 _EXACT = {"RPC_PIXEL_ERROR_THRESHOLD": "0.0001", "RPC_MAX_ITERATIONS": "50"}
-#: Side of the blocks that are warped at a time, pixels.
-_BLOCK = 512
+#: Side of the blocks that are warped at a time, pixels: tiles and their halos begin anywhere, and
+#: large blocks would be warped for a few of their pixels.
+_BLOCK = 128
 #: Points along each side of an image at which its outline is looked up.
 _POINTS = 33
 #: Times the pixels of the raw image that its map grid may have: a turned square needs 2.

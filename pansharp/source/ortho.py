@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pansharp.errors import SceneError
 from pansharp.geometry.ortho import warped
 from pansharp.source.arrays import StackSource
+from pansharp.source.base import broken_pixels
 from pansharp.source.raster import (
     DatasetSource,
     RasterSource,
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
 
     from rasterio.io import DatasetReader
 
+    from pansharp.geometry.grids import Window
     from pansharp.geometry.ortho import HeightSource
-    from pansharp.source.base import Source
+    from pansharp.source.base import Array, Mask, Source
 
 __all__ = ["OrthoSource", "Warp", "orthorectified"]
 
@@ -87,6 +90,38 @@ class OrthoSource(DatasetSource):
         self._blank_values = (None,) * self.bands
         self.nodata = raw.nodata
         self.band_names = raw.band_names
+
+    def read(self, window: Window) -> Array:
+        """Read a window inside the raster: (band, y, x) in the file's dtype, caller's to change."""
+        # The alpha comes along: asked for later, its blocks might have to be warped again.
+        assert self.alpha is not None
+        if 0 in window.shape:
+            return super().read(window)
+        data = self._read([*self._indexes, self.alpha], window)
+        self._last.alpha = (self._place(window), data[-1].copy())
+        return data[:-1]
+
+    def holes(self, window: Window, data: Array) -> tuple[Mask | None, Mask | None]:
+        """Tell pixels outside the footprint or without data (broken), or not finite."""
+        assert self.alpha is not None
+        place, alpha = getattr(self._last, "alpha", (None, None))
+        if place != self._place(window):
+            alpha = self._read(self.alpha, window)
+        hole = cast("Mask", alpha == 0)
+        broken = broken_pixels(data)
+        return None, hole if broken is None else broken | hole
+
+    def _place(self, window: Window) -> tuple[int, ...]:
+        return (window.row + self._row, window.col + self._col, *window.shape)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._last = threading.local()
+
+    def __getstate__(self) -> dict[str, object]:
+        state = super().__getstate__()
+        del state["_last"]
+        return state
 
     def _alpha_of(self, dataset: DatasetReader) -> int | None:
         return int(dataset.count)
