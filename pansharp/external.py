@@ -79,6 +79,13 @@ def _refusal(scene: Scene, role: str, source: Source) -> str:
             f"{source.step} x {source.step} times; give --ratio {scene.ratio / source.step:.6g} to "
             "fuse it so, or use model 'wbrovey'"
         )
+    if scene.ortho is not None or scene.radiometry is not None:
+        what = "orthorectified" if scene.ortho is not None else "calibrated"
+        label = getattr(source, "label", role)
+        return (
+            f"{_NAME} reads files as they are, but {label} is {what} while it is read; use "
+            "model 'wbrovey', or --ortho none and --radiometry dn"
+        )
     path = getattr(source, "path", None)
     if path is None:
         return (

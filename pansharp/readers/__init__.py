@@ -162,8 +162,8 @@ def open_scene(
             raise OptionError("no image given; name a file or folder, or pan and ms")
         chosen, given = choose(given, reader)
         scene = chosen.open(given, sensor=sensor, nodata=nodata, ratio=ratio)
-    scene = orthorectify(scene, ortho=ortho.lower(), dem=dem, height=height, ratio=ratio)
-    scene = calibrate(scene, radiometry.lower(), esun=esun)
+    scene = orthorectify(scene, ortho=str(ortho).lower(), dem=dem, height=height, ratio=ratio)
+    scene = calibrate(scene, str(radiometry).lower(), esun=esun)
     if bands is not None:
         scene = scene.select_bands(bands)
     if bbox is not None:

@@ -275,7 +275,7 @@ def _heights(
         if height is not None:
             return HeightSource(float(height)), ()
         text = (
-            f"no DEM given, using a constant height of {offset:g} m (RPC height offset): pass "
+            f"No DEM given, using a constant height of {offset:g} m (RPC height offset): pass "
             "--dem FILE or --height M for places that shall be right on the map"
         )
         warnings.warn(text, AlignmentWarning, stacklevel=5)

@@ -266,7 +266,7 @@ class _Job:
             whom = sensor.label if sensor is not None else f"'{self.scene.name}'"
             initials = ",".join(name[:1].upper() for name in names[:4])
             raise OptionError(
-                f"no ESUN known for {whom} ({', '.join(dark[:8])}); give --esun "
+                f"No ESUN known for {whom} ({', '.join(dark[:8])}); give --esun "
                 f"{initials} in W m-2 um-1, or work in radiance"
             )
         return [

@@ -94,7 +94,7 @@ def test_basic_product(tmp_path: Path, scratch: Path) -> None:
     write_delivery(tmp_path / "delivery", level="1B")
     done = pansharp_cli(tmp_path, "fuse", "delivery", "-m", "mtf-glp-fs", "--workers", "1")
     assert done.returncode == 0, done.stderr
-    assert "no DEM given, using a constant height of 100 m" in done.stderr
+    assert "No DEM given, using a constant height of 100 m" in done.stderr
     assert "Traceback" not in done.stderr
 
 

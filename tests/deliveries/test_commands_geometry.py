@@ -64,7 +64,7 @@ def test_worldview3_of_level_1b(tmp_path: Path, shift: tuple[float, float]) -> N
         assert product.res == (0.31, 0.31)
         assert product.nodata == 0
         check(product, made.ground)
-    assert "no DEM given, using a constant height of 100 m (RPC height offset)" in said
+    assert "No DEM given, using a constant height of 100 m (RPC height offset)" in said
     assert "Traceback" not in said
     alignment, scene = card["alignment"], card["scene"]
     assert isinstance(alignment, dict)

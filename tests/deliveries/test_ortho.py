@@ -408,3 +408,43 @@ def test_rpc_of_another_raster_are_not_used_unless_asked(tmp_path: Path) -> None
         pytest.raises(GridMismatchError, match="--ortho none does not guess; give --ratio"),
     ):
         open_scene(made.folder, ortho="none")
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_plain_rasters_with_rpc_in_their_tags(tmp_path: Path) -> None:
+    import rasterio
+
+    made = maxar.write_delivery(tmp_path / "d", **SMALL)
+    for file, name in ((made.pan[0], "scene_pan.tif"), (made.ms[0], "scene_ms.tif")):
+        with rasterio.open(file) as dataset:
+            data, rpcs, profile = dataset.read(), dataset.rpcs, dataset.profile
+        profile.pop("transform")
+        with rasterio.open(tmp_path / name, "w", **profile) as new:
+            new.write(data)
+            new.rpcs = rpcs
+    for file in made.pan + made.ms:
+        file.unlink()
+    scene = open_scene(tmp_path / "scene_pan.tif")
+    pan, ms = errors(scene, made.ground)
+    assert pan < 0.05
+    assert ms < 0.06
+    assert scene.delivery is None
+    assert scene.ortho is not None
+    part = scene.crop(Window(40, 44, 100, 120))
+    data, _ = whole(part.pan_source)
+    again, _ = whole(scene.pan_source)
+    np.testing.assert_array_equal(data, again[:, 40:140, 44:164])
+
+
+def test_gdals_own_fusion_refuses_in_one_line(tmp_path: Path) -> None:
+    from pansharp.errors import ModelError
+    from pansharp.external import gdal_brovey
+
+    maxar.write_delivery(tmp_path, level="1B", ms_shape=(24, 24))
+    with pytest.raises(ModelError, match=r"P1BS-.*TIF' is orthorectified while it is") as caught:
+        gdal_brovey(open_scene(tmp_path))
+    assert len(str(caught.value)) < 400
+    level = {"level": "2A", "ms_shape": (24, 24)}
+    maxar.write_delivery(tmp_path / "m", **level)
+    with pytest.raises(ModelError, match="is calibrated while it is read"):
+        gdal_brovey(open_scene(tmp_path / "m", radiometry="radiance"))

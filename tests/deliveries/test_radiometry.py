@@ -114,7 +114,7 @@ def test_gaofen2_by_hand(tmp_path: Path) -> None:
     # No ESUN for the PAN was given: it stays in counts, and that is said.
     assert scene.radiometry is not None
     assert not scene.radiometry.pan
-    assert any(note.startswith("the PAN stays in counts: no ESUN") for note in scene.notes)
+    assert any(note.startswith("the PAN stays in counts: No ESUN") for note in scene.notes)
     both = open_scene(made.folder, radiometry="reflectance", esun=[1500.0, *esun])
     assert both.radiometry is not None
     assert both.radiometry.pan
@@ -195,7 +195,7 @@ def test_what_cannot_be_turned_is_one_line(tmp_path: Path) -> None:
         (made.folder, {"radiometry": "toa"}, OptionError, r"--radiometry is 'toa'"),
         (
             made.folder, reflect, OptionError,
-            r"no ESUN known for GaoFen-2 PMS1/PMS2 \(blue, green, red, nir\); give --esun B,G,R,N",
+            r"No ESUN known for GaoFen-2 PMS1/PMS2 \(blue, green, red, nir\); give --esun B,G,R,N",
         ),
         (made.folder, {**reflect, "esun": [1.0, 2.0]}, OptionError, r"2 numbers for 4 MS bands"),
         (made.folder, {**reflect, "esun": [0.0] * 4}, OptionError, r"--esun is 0,0,0,0; give irr"),
