@@ -104,6 +104,9 @@ class Store:
     def discard(self) -> None:
         """Remove the file, and its folder where nothing else is left in it."""
         self.path.unlink(missing_ok=True)
+        # What a kill in the middle of a writing has left.
+        for part in self.path.parent.glob(f"{self.path.name}.part*"):
+            part.unlink(missing_ok=True)
         folder = Path(self.path.parent)
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

@@ -128,6 +128,11 @@ def test_checkpoints_of_others_and_damaged_ones_are_refused(
     assert Store(path, "mine").load() == {"attempt": 1}
     with pytest.raises(ModelError, match="another scene or to other options"):
         Store(path, "yours").load()
+    # A kill in the middle of a writing leaves a part behind.
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "x.pt.part77").write_bytes(b"half")
+    Store(tmp_path / "b" / "x.pt", "mine").discard()
+    assert not (tmp_path / "b").exists()
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ModelError, match=r"fold-0\.pt' cannot be read; delete it"):
         Store(path, "mine").load()
