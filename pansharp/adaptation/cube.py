@@ -7,16 +7,18 @@ true scale.
 
 from __future__ import annotations
 
-import copy
+import hashlib
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from pansharp.adaptation.anchored import Inputs, predict
+from pansharp.adaptation.cube_fit import CubeFit
+from pansharp.adaptation.resume import Store
 from pansharp.chips import read_chip
 from pansharp.errors import ModelError
 from pansharp.geometry.grids import Window
@@ -26,9 +28,10 @@ from pansharp.models.networks import build_network, get_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import nn
 
     from pansharp.chips import Chip
     from pansharp.models.base import SceneFacts
@@ -44,8 +47,8 @@ _SIDE, _LEAST = 64, 4
 _BUDGET = 600_000
 #: Share of the HSI pixels of a patch that must be valid.
 _SHARE = 0.25
-#: Rounds the corner of the loss, in units of what the anchor leaves.
-_CORNER = 1e-2
+#: A training that is kept to a time has at least so many steps.
+_FEWEST = 25
 
 
 @dataclass(frozen=True)
@@ -264,6 +267,8 @@ def adapt_cube(
     seed: int,
     device: str,
     precision: str = "float32",
+    minutes: float | None = None,
+    checkpoint: Path | None = None,
     progress: Callable[[float, float, str], None] | None = None,
 ) -> tuple[CubeNetwork, dict[str, object]]:
     """Fit a fresh network to a scene.
@@ -288,6 +293,10 @@ def adapt_cube(
         Of weights and patches.
     device, precision : str
         Where to train, and how to predict.
+    minutes : float, optional
+        Wall time of the training; the steps are cut down to it, and the card tells their number.
+    checkpoint : Path, optional
+        File that keeps the state of the training; a killed one goes on from there.
     progress : callable, optional
         Called with (done, total, label).
 
@@ -310,28 +319,44 @@ def adapt_cube(
         raise ModelError(
             f"only {patches.pixels} HSI pixels are left to fit a network to; use 'fuse-sylvester'"
         )
-    for attempt in (1, 2):
+
+    def fresh() -> nn.Module:
         torch.manual_seed(seed)
-        network = build_network(
+        return build_network(
             name,
             ms_bands=patches.up.shape[1],
             pan_bands=patches.guide.shape[1],
             ratio=facts.alignment.ratio,
         )
-        fitted = _fit(network, patches, spec, wanted, seed, device, attempt, progress)
-        if fitted is not None:
+
+    store = None
+    if checkpoint is not None:
+        store = Store(checkpoint, _identity(patches, (name, seed, steps, minutes, device)))
+    saved = store.load() if store is not None else None
+    if saved is not None:
+        wanted = int(saved["planned"])
+    elif minutes is not None:
+        pace = CubeFit(fresh(), patches, spec, wanted, seed, device, 1).seconds_per_step()
+        wanted = min(wanted, max(_FEWEST, int(60.0 * minutes / pace)))
+    for attempt in range(int(saved["attempt"]) if saved else 1, 3):
+        network = fresh()
+        run = CubeFit(network, patches, spec, wanted, seed, device, attempt)
+        if saved is not None and attempt == saved["attempt"]:
+            run.restore(saved)
+        if run.train(progress, store):
             break
     else:
         raise ModelError(
             "the training loss became NaN at two learning rates; check the scene for extreme "
             "values (nodata that is not declared: --nodata) or use 'rfridge'"
         )
+    fitted = run.finish()
     told: dict[str, object] = {
         "arch": name,
         "weights": "adapted",
         "parameters": sum(p.numel() for p in network.parameters()),
         "steps": wanted,
-        "steps_planned": wanted,
+        "steps_planned": steps or spec.adaptation.cube_steps,
         "best_step": wanted,
         "curve": [],
         "seconds": round(time.perf_counter() - begin, 2),
@@ -344,69 +369,9 @@ def adapt_cube(
     return CubeNetwork(network, basis, patches.scale, context, device, precision), told
 
 
-def _fit(
-    network: nn.Module,
-    patches: Patches,
-    spec: NetworkSpec,
-    steps: int,
-    seed: int,
-    device: str,
-    attempt: int,
-    progress: Callable[[float, float, str], None] | None,
-) -> tuple[float, float] | None:
-    """One training; first and last loss (means of a tenth of the steps), None when not finite."""
-    recipe = spec.adaptation
-    peak = recipe.cube_rate / attempt
-    rng = np.random.default_rng(seed)
-    data = [torch.from_numpy(part) for part in (patches.guide, patches.up, patches.mask)]
-    blur = [torch.from_numpy(part) for part in (patches.rows, patches.cols)]
-    scale = torch.from_numpy(patches.scale)
-    # In units of the whole residual: every component counts by what it adds to the spectra.
-    unit = float(np.sqrt((patches.scale.astype(np.float64) ** 2).sum()))
-    target = torch.from_numpy(patches.target) / unit
-    turn = (scale / unit)[None, :, None, None].to(device)
-    # As many pixels a step as with patches of the PAN recipe.
-    wanted_pixels = recipe.batch * recipe.patch**2
-    batch = max(1, min(len(patches.guide), wanted_pixels // patches.guide.shape[-1] ** 2))
-    network.train().to(device)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=peak, total_steps=max(steps, 6), pct_start=0.2
-    )
-    average = copy.deepcopy(network).eval().requires_grad_(False)
-    losses = []
-    order: list[int] = []
-    for step in range(1, steps + 1):
-        while len(order) < batch:
-            order += rng.permutation(len(patches.guide)).tolist()
-        pick, order = torch.tensor(order[:batch]), order[batch:]
-        guide, up, mask, rows, cols, wanted = (
-            part[pick].to(device) for part in (*data, *blur, target)
-        )
-        added = network.residual(guide, up) * turn  # type: ignore[operator]
-        loss: Any = _distance(added, wanted, mask, rows, cols)
-        if not torch.isfinite(loss):
-            return None
-        losses.append(float(loss.detach()))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip or 1.0)
-        optimiser.step()
-        schedule.step()
-        decay = min(0.99, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for kept, new in zip(average.parameters(), network.parameters(), strict=True):
-                kept.lerp_(new, 1.0 - decay)
-        if progress:
-            progress(step, steps, "adapting")
-    network.load_state_dict(average.state_dict())
-    network.eval()
-    few = max(1, steps // 10)
-    return float(np.mean(losses[:few])), float(np.mean(losses[-few:]))
-
-
-def _distance(added: Tensor, wanted: Tensor, mask: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
-    """Mean over the valid HSI pixels of ``sqrt(|D f - R|^2 + corner^2)``."""
-    low = rows[:, None] @ added @ cols[:, None].transpose(2, 3)
-    gap = torch.sqrt((low - wanted).square().sum(dim=1) + _CORNER**2)
-    return (gap * mask).sum() / mask.sum().clamp(min=1.0)
+def _identity(patches: Patches, words: tuple[object, ...]) -> str:
+    """Digest of all that decides what the training gives."""
+    digest = hashlib.sha256(repr(words).encode())
+    for part in (patches.guide, patches.up, patches.target, patches.mask):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()

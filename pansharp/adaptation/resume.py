@@ -15,7 +15,7 @@ from pansharp.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Store"]
+__all__ = ["Store", "discard_all"]
 
 #: Seconds between two writings.
 _EVERY = 20.0
@@ -110,3 +110,11 @@ class Store:
         folder = Path(self.path.parent)
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def discard_all(folder: Path) -> None:
+    """Remove all checkpoints of a folder, and the folder where nothing else is left in it."""
+    for path in folder.glob("*.pt*"):
+        path.unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

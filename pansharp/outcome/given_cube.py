@@ -10,6 +10,7 @@ from pansharp.adaptation.level import pan_window, sample_windows
 from pansharp.chips import read_chip
 from pansharp.engine import blend_tiles, prepare
 from pansharp.errors import WeightsError
+from pansharp.models import is_network
 from pansharp.models.hyperspectral.operators import inner_pixels
 from pansharp.outcome.base import Clock, refuse_weights, workers_of
 from pansharp.outcome.learnt import LEARNED, Learnt
@@ -217,12 +218,19 @@ def given_weights(options: FuseOptions) -> GivenWeights | None:
     from pansharp.outcome.start import GivenWeights
 
     why = "what is fitted to a cube is fitted to it alone"
-    refuse_weights(replace(options, weights=None), why)
-    if options.weights is None:
-        return None
-    if options.model == LEARNED or options.adapt == "always":
-        refuse_weights(options, why)
-    return GivenWeights(options.weights)
+    if options.weights is not None:
+        if options.model == LEARNED or options.adapt == "always":
+            refuse_weights(options, why)
+        refuse_weights(replace(options, weights=None), "weights of cubes are taken as they are")
+        return GivenWeights(options.weights)
+    if is_network(options.model):
+        refuse_weights(replace(options, checkpoint=None, adapt_minutes=None), why)
+    elif options.model == LEARNED:
+        refuse_weights(options, f"'{LEARNED}' is fitted in one step")
+    else:
+        # `auto` keeps to any time: the closed form takes seconds.
+        refuse_weights(replace(options, adapt_minutes=None), why)
+    return None
 
 
 def take_given(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pansharp.engine import prepare
@@ -24,7 +25,6 @@ from pansharp.outcome.learnt import LEARNED, Learnt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from pansharp.adaptation.cube import CubeNetwork
     from pansharp.hyperspectral import PreparedPair
@@ -124,6 +124,10 @@ def fuse_learned(
     if options.card:
         for text in notes:
             outcome.warn(text)
+    if options.checkpoint is not None:
+        from pansharp.adaptation.resume import discard_all
+
+        discard_all(Path(options.checkpoint))
     outcome.timings |= {**timings, "scoring": clock.lap()}
     return outcome
 
@@ -189,7 +193,7 @@ def _learn_network(
     timings = {"prepare": clock.lap()}
 
     def fit(
-        scenes: list[Scene], facts: SceneFacts, own: Basis, shown: Progress
+        part: str, scenes: list[Scene], facts: SceneFacts, own: Basis, shown: Progress
     ) -> tuple[CubeNetwork, dict[str, object]]:
         # One thread: on a busy machine more of them wait for each other most of the time.
         use_threads(1)
@@ -202,15 +206,18 @@ def _learn_network(
             seed=options.seed,
             device=device,
             precision=options.precision,
+            # Half of the time for the product, half for its rehearsal.
+            minutes=options.adapt_minutes / 2 if options.adapt_minutes else None,
+            checkpoint=Path(options.checkpoint) / f"{part}.pt" if options.checkpoint else None,
             progress=shown,
         )
 
     def on_trial(trial: CubeTrial) -> Fuser:
         own = trial.fit_model(model)
         assert isinstance(own, Basis)
-        return fit([r.scene for r in trial.reduced], trial.facts, own, None)[0]
+        return fit("rehearsal", [r.scene for r in trial.reduced], trial.facts, own, None)[0]
 
-    network, told = fit([pair.usable], pair.facts, basis, progress)
+    network, told = fit("product", [pair.usable], pair.facts, basis, progress)
     timings["adapting"] = clock.lap()
     release_memory()
     notes: list[str] = []

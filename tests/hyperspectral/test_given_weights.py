@@ -108,10 +108,13 @@ def test_weights_for_something_else(
 
 def test_what_cannot_be_done_is_said(scene: Scene, tmp_path: Path) -> None:
     weights = _weights(scene, tmp_path / "w.safetensors")
-    for options in (
-        {"model": "rfridge", "weights": weights},
-        {"model": "rescnn-tiny", "weights": weights, "adapt": "always"},
-        {"model": "rescnn-tiny", "save_weights": tmp_path / "x.safetensors"},
+    for options, told in (
+        ({"model": "rfridge", "weights": weights}, "fitted to it alone"),
+        ({"model": "rescnn-tiny", "weights": weights, "adapt": "always"}, "fitted to it alone"),
+        ({"model": "rescnn-tiny", "save_weights": tmp_path / "x"}, "fitted to it alone"),
+        ({"model": "auto", "checkpoint": tmp_path / "x"}, "fitted to it alone"),
+        ({"model": "rfridge", "adapt_minutes": 1}, "'rfridge' is fitted in one step"),
+        ({"model": "rescnn-tiny", "weights": weights, "adapt_minutes": 1}, "as they are"),
     ):
-        with pytest.raises(ModelError, match="fitted to a cube is fitted to it alone"):
+        with pytest.raises(ModelError, match=told):
             decide(scene, FuseOptions.checked(**options), folder=None)
