@@ -13,7 +13,7 @@ import torch
 from click.testing import CliRunner
 
 from pansharp import fuse_arrays
-from pansharp.adaptation import cube as cube_module
+from pansharp.adaptation import cube_fit as fit_module
 from pansharp.adaptation.backproject import consistency
 from pansharp.adaptation.cube import adapt_cube, cut_patches
 from pansharp.chips import read_chip
@@ -159,8 +159,8 @@ def test_a_large_scene_gives_a_sample(curved, basis, monkeypatch) -> None:
 
 
 def test_a_loss_that_is_not_finite_is_an_error(curved, basis, monkeypatch) -> None:
-    real = cube_module._distance
-    monkeypatch.setattr(cube_module, "_distance", lambda *a: real(*a) * float("nan"))
+    real = fit_module._distance
+    monkeypatch.setattr(fit_module, "_distance", lambda *a: real(*a) * float("nan"))
     with pytest.raises(ModelError, match="became NaN"):
         fit(curved, basis, steps=3)
 
