@@ -13,6 +13,7 @@ import torch
 from click.testing import CliRunner
 
 from pansharp import fuse_arrays
+from pansharp.adaptation import cube as cube_module
 from pansharp.adaptation import cube_fit as fit_module
 from pansharp.adaptation.backproject import consistency
 from pansharp.adaptation.cube import adapt_cube, cut_patches
