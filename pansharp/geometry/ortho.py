@@ -7,8 +7,10 @@ upper case, and because the one that ``reproject`` builds is off by up to a tent
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
@@ -16,12 +18,22 @@ from xml.sax.saxutils import escape, quoteattr
 from pansharp.errors import GridMismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["GEOGRAPHIC", "HeightSource", "NestedGrid", "Ortho", "RpcImage", "nested_grid", "warped"]
+__all__ = [
+    "GEOGRAPHIC",
+    "HeightSource",
+    "NestedGrid",
+    "Ortho",
+    "RpcImage",
+    "gdal_errors",
+    "nested_grid",
+    "quiet",
+    "warped",
+]
 
 #: Longitude and latitude, in which RPC see the ground.
 GEOGRAPHIC = "EPSG:4326"
@@ -36,6 +48,8 @@ _BLOCK = 128
 _POINTS = 33
 #: Times the pixels of the raw image that its map grid may have: a turned square needs 2.
 _LARGEST = 16
+#: Sides of raw pixels on the ground that a satellite may have, metres.
+_FINEST, _COARSEST = 1e-3, 1e5
 #: Latitudes that UTM covers.
 _UTM = (-80.0, 84.0)
 _TYPES = {
@@ -125,15 +139,14 @@ class RpcImage:
             The RPC do not reach the ground there.
         """
         import numpy as np
-        from rasterio.errors import RasterioError
         from rasterio.rpc import RPC
         from rasterio.transform import RPCTransformer
 
         try:
-            with RPCTransformer(RPC.from_gdal(dict(self.rpc)), **_EXACT) as camera:
+            with quiet(), RPCTransformer(RPC.from_gdal(dict(self.rpc)), **_EXACT) as camera:
                 # GDAL counts from the corner of the first pixel.
                 found = camera.xy(list(rows), list(cols), zs=[height] * len(rows), offset="ul")
-        except (RasterioError, ValueError, KeyError) as problem:
+        except gdal_errors() as problem:
             raise GridMismatchError(
                 f"the RPC of {self.label} cannot be evaluated ({' '.join(str(problem).split())}); "
                 "check the file with the RPC"
@@ -241,6 +254,25 @@ class Ortho:
         }
 
 
+def gdal_errors() -> tuple[type[Exception], ...]:
+    """What rasterio raises where GDAL cannot work with absurd numbers."""
+    # GDAL's own errors come through unwrapped from some functions, and have no public name.
+    from rasterio._err import CPLE_BaseError
+    from rasterio.errors import RasterioError
+
+    return RasterioError, CPLE_BaseError, ValueError, KeyError
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep rasterio from warning of points that the caller finds not finite."""
+    from rasterio.errors import TransformWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TransformWarning)
+        yield
+
+
 def project(
     lon: NDArray[np.float64], lat: NDArray[np.float64], crs: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -254,7 +286,13 @@ def project(
     import numpy as np
     from rasterio.warp import transform
 
-    x, y = (np.asarray(v) for v in transform(GEOGRAPHIC, crs, lon.tolist(), lat.tolist()))
+    try:
+        x, y = (np.asarray(v) for v in transform(GEOGRAPHIC, crs, lon.tolist(), lat.tolist()))
+    except gdal_errors() as problem:
+        raise GridMismatchError(
+            f"the ground of the image cannot be expressed in {crs} "
+            f"({' '.join(str(problem).split())}); check the RPC"
+        ) from problem
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise GridMismatchError(f"the ground of the image cannot be expressed in {crs}")
     return x, y
@@ -300,7 +338,7 @@ def nested_grid(
     number = math.floor((lon + 180.0) % 360.0 / 6.0) + 1
     zone = f"EPSG:{(32600 if lat >= 0 else 32700) + number}"
     pixel, coarse = pan.pixel(level, zone), ms.pixel(level, zone)
-    if not (0 < pixel < coarse < math.inf):
+    if not (_FINEST <= pixel < coarse <= _COARSEST):
         raise GridMismatchError(
             f"raw pixels of {ms.label} cover {coarse:.3g} m on the ground and those of {pan.label} "
             f"{pixel:.3g} m; check that the RPC belong to the images"

@@ -17,7 +17,14 @@ from pansharp.errors import (
     ReaderError,
 )
 from pansharp.geometry.grids import Alignment
-from pansharp.geometry.ortho import GEOGRAPHIC, HeightSource, Ortho, RpcImage, nested_grid
+from pansharp.geometry.ortho import (
+    GEOGRAPHIC,
+    HeightSource,
+    Ortho,
+    RpcImage,
+    gdal_errors,
+    nested_grid,
+)
 from pansharp.readers._preflight import check_not_empty
 from pansharp.readers._rpc import IN_SENSOR_GEOMETRY, LAID_BY_RPC, LAID_BY_SIZE, misfit, ms_on_pan
 from pansharp.registry import nearest
@@ -306,7 +313,11 @@ def _dem_range(
         lon, lat = (
             np.concatenate(v) for v in zip(*(i.outline(height) for i in images), strict=True)
         )
-        x, y = (np.asarray(v) for v in transform(GEOGRAPHIC, model.crs, lon.tolist(), lat.tolist()))
+        try:
+            found = transform(GEOGRAPHIC, model.crs, lon.tolist(), lat.tolist())
+        except gdal_errors():
+            found = ([math.inf], [math.inf])
+        x, y = (np.asarray(values) for values in found)
         outside = ReaderError(
             f"the DEM '{path}' does not cover the scene, which lies near longitude "
             f"{lon.mean():.5g}, latitude {lat.mean():.5g}; give one that does, or --height"

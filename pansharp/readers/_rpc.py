@@ -131,9 +131,10 @@ def ms_on_pan(
         The RPC do not map the one image onto the other.
     """
     import numpy as np
-    from rasterio.errors import RasterioError
     from rasterio.rpc import RPC
     from rasterio.transform import RPCTransformer
+
+    from pansharp.geometry.ortho import gdal_errors, quiet
 
     rows, cols = (
         grid.ravel()
@@ -144,13 +145,13 @@ def ms_on_pan(
     heights = [height] * rows.size
     exact = {"RPC_PIXEL_ERROR_THRESHOLD": "0.0001", "RPC_MAX_ITERATIONS": "50"}
     try:
-        with RPCTransformer(RPC.from_gdal(dict(ms)), **exact) as camera:
+        with quiet(), RPCTransformer(RPC.from_gdal(dict(ms)), **exact) as camera:
             # GDAL's RPC transformer counts from the corner of the first pixel, and so do `xy` with
             # "ul" and `rowcol`, while the offsets in the RPC count from its centre.
             lon, lat = camera.xy(rows.tolist(), cols.tolist(), zs=heights, offset="ul")
-        with RPCTransformer(RPC.from_gdal(dict(pan)), **exact) as camera:
+        with quiet(), RPCTransformer(RPC.from_gdal(dict(pan)), **exact) as camera:
             there = camera.rowcol(lon, lat, zs=heights, op=lambda value: value)
-    except (RasterioError, ValueError, KeyError) as problem:
+    except gdal_errors() as problem:
         raise GridMismatchError(
             f"the RPC of PAN and MS cannot be evaluated ({' '.join(str(problem).split())})"
         ) from problem

@@ -448,3 +448,31 @@ def test_gdals_own_fusion_refuses_in_one_line(tmp_path: Path) -> None:
     maxar.write_delivery(tmp_path / "m", **level)
     with pytest.raises(ModelError, match="is calibrated while it is read"):
         gdal_brovey(open_scene(tmp_path / "m", radiometry="radiance"))
+
+
+@pytest.mark.parametrize("field", ["LINE_NUM_COEFF", "SAMP_NUM_COEFF", "LINE_DEN_COEFF"])
+@pytest.mark.parametrize("value", ["1e308", "1e200", "0.0", "-1e-300"])
+@pytest.mark.parametrize("place", [0, 1, 2, 19])
+def test_absurd_coefficients_are_one_line(field: str, value: str, place: int) -> None:
+    from pansharp.geometry.ortho import HeightSource, RpcImage, nested_grid
+    from pansharp.readers._rpc import ms_on_pan
+
+    shapes = ((256, 256), (64, 64))
+    pan, ms = (items_of(maxar.Camera(s, g)) for s, g in zip(shapes, (0.5, 2.0), strict=True))
+    numbers = ms[field].split()
+    numbers[place] = value
+    ms[field] = " ".join(numbers)
+    images = [RpcImage(rpc, s, "'x'") for rpc, s in zip((pan, ms), shapes, strict=True)]
+    said = []
+    for work in (
+        lambda: nested_grid(*images, HeightSource(100.0)),
+        lambda: nested_grid(*images[::-1], HeightSource(100.0)),
+        lambda: ms_on_pan(pan, ms, shapes[1], 100.0),
+    ):
+        try:
+            work()
+        except GridMismatchError as problem:
+            said.append(str(problem))
+    # PAN and MS exchanged are refused whatever the numbers.
+    assert said
+    assert not any("\n" in text for text in said)
