@@ -202,9 +202,14 @@ class Radiometry:
 
     def select(self, bands: Sequence[int]) -> Radiometry:
         """Of some bands, counted from 0."""
-        names = ("gains", "offsets", "sources", "esun")
-        kept = {name: tuple(getattr(self, name)[b] for b in bands) for name in names}
-        return replace(self, **kept)  # type: ignore[arg-type]
+        return replace(
+            self,
+            gains=tuple(self.gains[b] for b in bands),
+            offsets=tuple(self.offsets[b] for b in bands),
+            sources=tuple(self.sources[b] for b in bands),
+            # Radiance needs no irradiance, and has none.
+            esun=tuple(self.esun[b] for b in bands) if self.esun else (),
+        )
 
     def describe(self) -> dict[str, object]:
         """JSON types."""

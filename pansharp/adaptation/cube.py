@@ -309,7 +309,8 @@ def adapt_cube(
     Raises
     ------
     ModelError
-        Nothing to train on, or the loss diverged twice (the rate is halved once).
+        Nothing to train on, or the loss diverged from the start at two rates. Where it diverges
+        later at the halved rate, the last good state is kept: ``best_step`` is below ``steps``.
     """
     spec = get_network(name)
     begin = time.perf_counter()
@@ -343,7 +344,8 @@ def adapt_cube(
         run = CubeFit(network, patches, spec, wanted, seed, device, attempt)
         if saved is not None and attempt == saved["attempt"]:
             run.restore(saved)
-        if run.train(progress, store):
+        best = wanted
+        if run.train(progress, store) or (attempt == 2 and (best := run.fall_back())):
             break
     else:
         raise ModelError(
@@ -357,7 +359,7 @@ def adapt_cube(
         "parameters": sum(p.numel() for p in network.parameters()),
         "steps": wanted,
         "steps_planned": steps or spec.adaptation.cube_steps,
-        "best_step": wanted,
+        "best_step": best,
         "curve": [],
         "seconds": round(time.perf_counter() - begin, 2),
         "seed": seed,

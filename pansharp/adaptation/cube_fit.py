@@ -24,6 +24,8 @@ __all__ = ["CubeFit"]
 _CORNER = 1e-2
 #: Steps that are timed to tell how long a training will take.
 _TIMED = 3
+#: Steps between copies of a state to go back to when the loss diverges.
+_KEEP_EVERY = 25
 
 
 class CubeFit:
@@ -81,6 +83,8 @@ class CubeFit:
         self.average = copy.deepcopy(network).eval().requires_grad_(False)
         self.losses: list[float] = []
         self.order: list[int] = []
+        #: Averaged weights that are known to be sound, and the step that they are of.
+        self.good: tuple[int, dict[str, Any]] | None = None
 
     def train(
         self, progress: Callable[[float, float, str], None] | None, store: Store | None
@@ -95,6 +99,8 @@ class CubeFit:
                 pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
                 for kept, new in pairs:
                     kept.lerp_(new, 1.0 - decay)
+            if done % _KEEP_EVERY == 0:
+                self.good = done, copy.deepcopy(self.average.state_dict())
             if store is not None:
                 store.offer(self.state)
             if progress:
@@ -144,6 +150,13 @@ class CubeFit:
         few = max(1, self.steps // 10)
         return float(np.mean(self.losses[:few])), float(np.mean(self.losses[-few:]))
 
+    def fall_back(self) -> int:
+        """Return to the last good state after a loss that is not finite; its step, 0 if none."""
+        if self.good is None:
+            return 0
+        self.average.load_state_dict(self.good[1])
+        return self.good[0]
+
     def state(self) -> dict[str, Any]:
         """All that a continued training needs: tensors, numbers, lists and text."""
         return {
@@ -157,6 +170,7 @@ class CubeFit:
             "torch": torch.get_rng_state(),
             "losses": list(self.losses),
             "order": list(self.order),
+            "good": None if self.good is None else list(self.good),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -168,6 +182,8 @@ class CubeFit:
         self.rng.bit_generator.state = state["patches"]
         torch.set_rng_state(state["torch"])
         self.losses, self.order = list(state["losses"]), list(state["order"])
+        good = state["good"]
+        self.good = None if good is None else (good[0], good[1])
 
 
 def _distance(added: Tensor, wanted: Tensor, mask: Tensor, rows: Tensor, cols: Tensor) -> Tensor:

@@ -221,6 +221,11 @@ def _learn_network(
     timings["adapting"] = clock.lap()
     release_memory()
     notes: list[str] = []
+    if told["best_step"] != told["steps"]:
+        notes.append(
+            "the training loss became NaN at two learning rates: the weights are those of step "
+            f"{told['best_step']}"
+        )
     spool = spool_network(
         pair.usable, network, name, options, folder, workers, notes, progress=progress
     )

@@ -82,3 +82,21 @@ def test_time_cuts_the_steps(small, basis, monkeypatch: pytest.MonkeyPatch) -> N
     timed, told = _fit(small, basis, minutes=30.0)
     assert told["steps"] == 30
     assert all(torch.equal(a, b) for a, b in zip(_bits(plain), _bits(timed), strict=True))
+
+
+def test_a_late_nan_keeps_the_last_good_state(
+    small, basis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, _ = _fit(small, basis, steps=30)
+    real, calls = CubeFit.step, {"n": 0}
+
+    def sick(self) -> bool:
+        calls["n"] += 1
+        # The first attempt fails at once, the second after 27 steps.
+        return calls["n"] not in (1, 29) and real(self)
+
+    monkeypatch.setattr(CubeFit, "step", sick)
+    network, told = _fit(small, basis, steps=30)
+    assert (told["steps"], told["best_step"]) == (30, 25)
+    assert all(torch.isfinite(p).all() for p in _bits(network))
+    assert not all(torch.equal(a, b) for a, b in zip(_bits(network), _bits(kept), strict=True))
