@@ -39,7 +39,7 @@ $(VENV)/.pansharp-demo: $(VENV)/.pansharp-torch pyproject.toml
 	@touch $@
 
 $(VENV)/.pansharp-dev: $(VENV)/.pansharp-torch pyproject.toml
-	$(PIP) $(EDITABLE) ".[dev,demo,notebooks]"
+	$(PIP) $(EDITABLE) ".[dev,demo,notebooks,docs]"
 	@touch $@ $(VENV)/.pansharp-demo
 
 clean:
