@@ -40,6 +40,7 @@ _LAYERS: dict[str, set[str]] = {
     "weights": {"models", "sensors"},
     "evaluation": {"filters", "sensors", "tiling"},
     "writers": {"geometry/grids", "tiling"},
+    "pictures": {"sensors", "geometry", "source"},
     "engine": {"models", "chips", "geometry", "sensors", "tiling", "scene", "source"},
     "adaptation": {
         *("models", "filters", "evaluation", "tiling", "engine"),
@@ -62,7 +63,7 @@ _TOP = {"cli", "__main__"}
 
 _TORCH = ("models/", "adaptation/", "training/", "weights/tensors", "weights/checkpoint")
 _TORCH_FREE = ("models/__init__", "models/base", "models/classical/", "models/hyperspectral/")
-_RASTERIO = ("readers/", "source", "writers", "geometry/ortho", "demo", "simulate", "large_scene")
+_RASTERIO = ("readers/", "source", "pictures/encode", "writers", "geometry/ortho", "demo", "simulate", "large_scene")
 _LATE_ONLY = {"torch", "xarray", "dask", "scipy", "rasterio"}
 _LONGEST = 600
 
