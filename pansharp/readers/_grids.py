@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pansharp.errors import GridMismatchError
 from pansharp.geometry.grids import Alignment, AxisMap, Window
+from pansharp.geometry.ortho import gdal_errors
 from pansharp.scene import IDENTITY
 
 if TYPE_CHECKING:
@@ -267,7 +268,11 @@ def warp_grid(
     a, b, c, d, e, f = ms.transform
     x, y = a * cols + b * rows + c, d * cols + e * rows + f
     if pan.crs is not None and ms.crs is not None:
-        x, y = (np.asarray(v) for v in project(ms.crs, pan.crs, x.tolist(), y.tolist()))
+        try:
+            found_there = project(ms.crs, pan.crs, x.tolist(), y.tolist())
+        except gdal_errors():  # coordinates outside the system's range
+            found_there = ([math.inf], [math.inf])
+        x, y = (np.asarray(v) for v in found_there)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise GridMismatchError(
             f"'{ms.label}' cannot be expressed in the coordinate system of '{pan.label}'; "
