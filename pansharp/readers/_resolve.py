@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pansharp.errors import AmbiguousReaderError, ReaderError, UnknownFormatError
 from pansharp.readers._archive import archive_stem
 from pansharp.readers._base import FileOpener, Finder, Found, only_scene, readers
-from pansharp.readers._scan import folders_below
+from pansharp.readers._scan import folders_below, is_store
 
 if TYPE_CHECKING:
     import os
@@ -64,7 +64,7 @@ def choose(path: str, name: str | None = None) -> tuple[Reader, str]:
     outside = path.partition(INSIDE)[0] if INSIDE in path else path
     if local and not Path(outside).exists():
         raise ReaderError(f"'{path}' does not exist; check the path")
-    if local and Path(path).is_dir():
+    if local and Path(path).is_dir() and not is_store(path):
         scene = _scene_of(path)
         return (readers.get("pair"), path) if scene is None else _opened(scene)
     return _surest(path), path
@@ -176,7 +176,7 @@ def find_scenes(path: str | os.PathLike[str], *, depth: int = 8) -> list[Found]:
     given = str(path)
     if not Path(given).exists():
         raise ReaderError(f"'{given}' does not exist; check the path")
-    if not Path(given).is_dir():
+    if not Path(given).is_dir() or is_store(given):
         reader = _surest(given)
         own = next(key for key in readers.names() if readers.get(key) is reader)
         if isinstance(reader, Finder):

@@ -7,10 +7,19 @@ from pathlib import Path
 
 from pansharp.errors import ReaderError
 
+__all__ = ["files_below", "folders_below", "is_store"]
+
 __all__ = ["files_below", "folders_below"]
 
+#: What marks the folder of a Zarr group or array; below it lie chunks, not deliveries.
+_STORE_MARKS = ("zarr.json", ".zgroup", ".zarray")
 #: Entries after which a folder is an archive of archives, not a delivery.
 _MOST = 200_000
+
+
+def is_store(folder: str | Path) -> bool:
+    """Whether a folder is a Zarr group or array."""
+    return any(os.path.isfile(os.path.join(folder, mark)) for mark in _STORE_MARKS)
 
 
 def files_below(folder: str | Path, *, depth: int) -> list[Path]:
@@ -26,7 +35,7 @@ def files_below(folder: str | Path, *, depth: int) -> list[Path]:
     Returns
     -------
     list of Path
-        Without hidden files.
+        Without hidden files, and without those of Zarr stores.
 
     Raises
     ------
@@ -53,9 +62,12 @@ def folders_below(folder: str | Path, *, depth: int) -> list[Path]:
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
+            found = list(entries)
     except OSError:
         return []  # one folder without permission must not hide the others
+    if any(entry.name in _STORE_MARKS for entry in found):
+        return []
+    return [entry for entry in found if not entry.name.startswith(".")]
 
 
 def _folders(folder: Path) -> list[Path]:

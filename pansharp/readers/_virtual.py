@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
+from pansharp.source.raster import band_texts
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -127,7 +129,7 @@ def mosaic(
 
 def _band(tiles: Sequence[Tile], pattern: DatasetReader, index: int) -> str:
     kind = _TYPES[pattern.dtypes[index - 1]]
-    nodata, name = pattern.nodatavals[index - 1], pattern.descriptions[index - 1]
+    nodata, name = pattern.nodatavals[index - 1], band_texts(pattern)[index - 1]
     inside = f"<NoDataValue>{nodata!r}</NoDataValue>" if nodata is not None else ""
     inside += f"<Description>{escape(name)}</Description>" if name else ""
     rows, cols = pattern.block_shapes[index - 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pansharp.errors import BandMismatchError, GridMismatchError
 from pansharp.readers import _metadata as metadata
@@ -20,6 +20,7 @@ from pansharp.readers._preflight import check_complete, check_not_empty, has_fil
 from pansharp.readers._repeated import thin
 from pansharp.readers._siblings import find_pair
 from pansharp.readers._virtual import Image
+from pansharp.readers._zarr import in_store, read_raster
 from pansharp.source import (
     UNSET,
     RasterSource,
@@ -28,6 +29,7 @@ from pansharp.source import (
     WarpedSource,
     empty_bands,
 )
+from pansharp.source.zarr import ZarrSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from pansharp.scene import Scene
     from pansharp.sensors import SensorProfile
     from pansharp.source import BaseSource, Unset
+
+    FileSource: TypeAlias = RasterSource | ZarrSource
 
 __all__ = ["PairReader", "open_pair"]
 
@@ -148,6 +152,7 @@ def open_pair(
         ms_source, alignment, found = thin(ms_source, alignment)
         notes += () if found is None else (found,)
     notes += notes_of_fill
+    notes += tuple(n for s in (high, *low) if isinstance(s, ZarrSource) for n in s.raster.notes)
     _check_ratio(alignment, pan_grid, grids[0])
     if cube:
         ms_source, aside = _screened(low, ms_source)
@@ -160,13 +165,21 @@ def open_pair(
     return finish(scene, notes, pan_grid, system, images[0].name)
 
 
-def _source(image: Image, nodata: float | Unset) -> RasterSource:
+def _source(image: Image, nodata: float | Unset) -> FileSource:
+    if in_store(image.source):
+        return ZarrSource(read_raster(image.source), nodata=nodata)
     return RasterSource(image.source, nodata=nodata, label=image.label)
 
 
+def _renewed(source: FileSource, nodata: float) -> FileSource:
+    if isinstance(source, ZarrSource):
+        return ZarrSource(source.raster, nodata=nodata)
+    return RasterSource(source.path, nodata=nodata, label=source.label)
+
+
 def _declare_fill(
-    high: RasterSource, low: list[RasterSource], fill: float | None
-) -> tuple[RasterSource, list[RasterSource], float | None, tuple[str, ...]]:
+    high: FileSource, low: list[FileSource], fill: float | None
+) -> tuple[FileSource, list[FileSource], float | None, tuple[str, ...]]:
     """Give a nodata value to images that declare none and hold fill; also return it."""
     groups = {"PAN": [high], "MS": low}
     if fill is None:
@@ -178,15 +191,15 @@ def _declare_fill(
     if not empty:
         return high, low, None, ()
     if "PAN" in empty:
-        high = RasterSource(high.path, nodata=value, label=high.label)
+        high = _renewed(high, value)
     if "MS" in empty:
-        low = [RasterSource(source.path, nodata=value, label=source.label) for source in low]
+        low = [_renewed(source, value) for source in low]
     note = f"{why.format(' and the '.join(empty))} as nodata"
     return high, low, value, (f"{note} there" if fill is None else note,)
 
 
 def _screened(
-    low: Sequence[RasterSource], source: BaseSource
+    low: Sequence[FileSource], source: BaseSource
 ) -> tuple[ScreenedSource, tuple[str, ...]]:
     """Set the bands aside that hold nothing or are flagged as bad."""
     stack: BaseSource = StackSource(low) if len(low) > 1 else low[0]
@@ -223,7 +236,7 @@ def _check_stack(grids: Sequence[Grid]) -> None:
             )
 
 
-def _check_pan_bands(high: RasterSource, low: Sequence[RasterSource]) -> None:
+def _check_pan_bands(high: FileSource, low: Sequence[FileSource]) -> None:
     if high.bands == 1:
         return
     swapped = " (maybe PAN and MS are swapped)" if sum(s.bands for s in low) == 1 else ""
@@ -251,7 +264,7 @@ def _check_ratio(alignment: Alignment, pan: Grid, ms: Grid) -> None:
 def _warped(
     pan: Grid,
     ms: Grid,
-    low: Sequence[RasterSource],
+    low: Sequence[FileSource],
     nodata: float | Unset,
     ratio: float | None,
 ) -> tuple[list[WarpedSource], Alignment, str]:
@@ -260,6 +273,13 @@ def _warped(
     _check_ratio(alignment, pan, ms)
     crs = pan.crs or ms.crs
     target = _FLAT if crs is None else str(crs.to_wkt())
+    stores = [source.label for source in low if isinstance(source, ZarrSource)]
+    if stores:
+        raise GridMismatchError(
+            f"the Zarr raster {stores[0]} lies in another coordinate system than '{pan.label}', or "
+            "turned against it, and Zarr rasters are not resampled; write it as a GeoTIFF, or "
+            "on the other's system"
+        )
     sources = [
         WarpedSource(
             source.path,

@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 
     from pansharp.source.base import Array, Mask
 
-__all__ = ["DatasetSource", "RasterSource", "WarpedSource", "keep_cached", "open_raster"]
+__all__ = [
+    "DatasetSource",
+    "RasterSource",
+    "WarpedSource",
+    "band_texts",
+    "keep_cached",
+    "open_raster",
+]
 
 #: Bytes of GDAL's block cache for the process; its own default is 5 % of the memory.
 _CACHE_BYTES = 64 * 2**20
@@ -56,7 +63,7 @@ class DatasetSource(BaseSource):
         self._forget()
         dataset = self.dataset()
         self.alpha = self._alpha_of(dataset)
-        names = tuple(dataset.descriptions)
+        names = band_texts(dataset)
         colour = [i for i in range(dataset.count) if i + 1 != self.alpha]
         self.bands, self.height, self.width = len(colour), dataset.height, dataset.width
         if bands is not None:
@@ -68,7 +75,8 @@ class DatasetSource(BaseSource):
         given = [dataset.nodatavals[i] if isinstance(nodata, Unset) else nodata for i in colour]
         self.nodata = given[0]
         self._blank_values = tuple(as_dtype(value, self.dtype) for value in given)
-        self.band_names = tuple(names[i] for i in colour) if all(names[i] for i in colour) else ()
+        named = [name for i in colour if (name := names[i])]
+        self.band_names = tuple(named) if len(named) == len(colour) else ()
         self._masked = self.alpha is None and _has_mask(dataset, self._indexes[0])
         if window is not None:
             self._check(window)
@@ -372,6 +380,14 @@ def open_raster(path: str | Path) -> DatasetReader:
     return dataset
 
 
+def band_texts(dataset: DatasetReader) -> tuple[str | None, ...]:
+    """Descriptions of the bands; none where the file holds bytes that are no text."""
+    try:
+        return tuple(dataset.descriptions)
+    except UnicodeDecodeError:
+        return (None,) * int(dataset.count)
+
+
 def _why_not(name: str) -> str:
     if name.lstrip().startswith("<"):
         return "a virtual raster cannot be opened; check that all its files are there"
@@ -423,7 +439,7 @@ def _alpha_band(dataset: DatasetReader) -> int | None:
     last = dataset.count
     if not _labelled_alpha(dataset):
         return None
-    name = dataset.descriptions[-1]
+    name = band_texts(dataset)[-1]
     if name and "alpha" not in name.lower():
         return None
     if hasattr(dataset, "src_dataset"):  # a warped view: the warper has made its alpha

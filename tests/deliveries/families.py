@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from deliveries import cubes, dimap, gaofen, landsat
+from deliveries import cubes, dimap, gaofen, landsat, stores
 from deliveries.rasters import write
 
 if TYPE_CHECKING:
@@ -160,6 +160,11 @@ def _prisma(folder: Path, *, attributes: bool) -> Case:
     return Case(file, file, None, _spoil_attributes if attributes else None)
 
 
+def _zarr(folder: Path, *, version: int, name: str) -> Case:
+    store = stores.scene(folder / "scene.zarr", version=version, side=16)
+    return Case(store, store / "ms" / name, None)
+
+
 #: What an attribute of a damaged or foreign file may hold.
 ODD_ATTRIBUTES = (
     *(np.float32(np.nan), np.float64(-1e308), np.int64(-1), np.uint8(255), "text", b"\xff\xfe"),
@@ -215,6 +220,11 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "sentinel2 tile": lambda folder: _sentinel2(folder, name="MTD_TL.xml"),
     "envi": _envi,
     "stac": _stac,
+    "zarr 2 array": lambda folder: _zarr(folder, version=2, name="ms/.zarray"),
+    "zarr 2 attributes": lambda folder: _zarr(folder, version=2, name="ms/.zattrs"),
+    "zarr 3 array": lambda folder: _zarr(folder, version=3, name="ms/zarr.json"),
+    "zarr 3 system": lambda folder: _zarr(folder, version=3, name="spatial_ref/zarr.json"),
+    "zarr 3 chunk": lambda folder: _zarr(folder, version=3, name="ms/c/0/0/0"),
     "prisma bytes": lambda folder: _prisma(folder, attributes=False),
     "prisma attributes": lambda folder: _prisma(folder, attributes=True),
 }
