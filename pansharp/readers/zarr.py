@@ -55,6 +55,9 @@ class ZarrReader:
         from pansharp.readers.pair import open_pair
 
         place = Path(path)
+        while is_store(place.resolve().parent):  # an array or group leads to its whole store
+            place = place.resolve().parent
+            path = str(place)
         if len(rasters_in(path)) == 1 and (pair := _pair(place)) is not None:
             high, low = (str(half) for half in pair)
             return open_pair(high, [low], sensor=sensor, nodata=nodata, ratio=ratio)

@@ -366,7 +366,7 @@ def open_raster(path: str | Path) -> DatasetReader:
         try:
             with rasterio.Env(GDAL_NUM_THREADS="1"):
                 dataset = rasterio.open(name)
-        except RasterioError as problem:
+        except (RasterioError, UnicodeDecodeError) as problem:
             raise ReaderError(_why_not(name)) from problem
     if dataset.count == 0:
         inside = dataset.subdatasets
