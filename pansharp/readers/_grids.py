@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pansharp.errors import GridMismatchError
+from pansharp.errors import GridMismatchError, ReaderError
 from pansharp.geometry.grids import Alignment, AxisMap, Window
 from pansharp.geometry.ortho import gdal_errors
 from pansharp.scene import IDENTITY
@@ -34,6 +34,8 @@ __all__ = [
 _STRAIGHT = 0.05
 #: PAN pixels below which a difference from whole numbers is rounding of the file's header.
 _NOISE = 1e-5
+#: Coordinates that no system has, metres or degrees.
+_FARTHEST = 1e12
 #: Smallest ratio that can be fused.
 MIN_RATIO = 1.5
 
@@ -64,9 +66,20 @@ class Grid:
 
     @classmethod
     def of(cls, dataset: DatasetReader, image: Image | None = None) -> Grid:
-        """Grid of an open dataset, the image's where that is given."""
+        """Grid of an open dataset, the image's where that is given.
+
+        Raises
+        ------
+        ReaderError
+            Its transform holds numbers that no map has.
+        """
         a, b, c, d, e, f = tuple(dataset.transform)[:6]
         name = str(dataset.name) if image is None else image.name
+        if not all(abs(number) <= _FARTHEST for number in (a, b, c, d, e, f)):
+            raise ReaderError(
+                f"the georeference of '{name}' holds absurd numbers; its header is damaged, copy "
+                "or download it again"
+            )
         known = image is not None and image.known
         return cls(name, tuple(dataset.shape), (a, b, c, d, e, f), dataset.crs, known)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from pansharp.errors import BandMismatchError, GridMismatchError
+from pansharp.errors import BandMismatchError, GridMismatchError, UnknownFormatError
 from pansharp.readers import _metadata as metadata
 from pansharp.readers._base import readers
 from pansharp.readers._compose import describe, finish
@@ -19,6 +20,7 @@ from pansharp.readers._grids import (
 from pansharp.readers._preflight import check_complete, check_not_empty, has_fill
 from pansharp.readers._repeated import thin
 from pansharp.readers._siblings import find_pair
+from pansharp.readers._upsampled import own_grid, same_grid, stack_halves
 from pansharp.readers._virtual import Image
 from pansharp.readers._zarr import in_store, read_raster
 from pansharp.source import (
@@ -65,6 +67,16 @@ class PairReader:
         ratio: float | None = None,
     ) -> Scene:
         """Open the pair that a file or folder belongs to (errors: :func:`open_pair`)."""
+        stack = stack_halves(path) if Path(path).is_file() else None
+        if stack is not None:
+            if ratio is None:
+                raise UnknownFormatError(
+                    f"'{path}' is a stack of a PAN and MS bands of one "
+                    "size: the MS was upsampled before; give --ratio N, the size of an MS pixel in "
+                    "PAN pixels before that"
+                )
+            scene = open_pair(stack[0], [stack[1]], sensor=sensor, nodata=nodata, ratio=ratio)
+            return replace(scene, name=Path(path).stem)
         pair = find_pair(path)
         return open_pair(
             pair.pan, pair.ms, guide=pair.guide, sensor=sensor, nodata=nodata, ratio=ratio
@@ -104,7 +116,8 @@ def open_pair(
         Value of pixels without data in both, instead of the files' own.
     ratio : float, optional
         MS pixel size over PAN pixel size, instead of what the grids say. The first corner of
-        the MS stays where the files put it, and repeated pixels are not thinned out.
+        the MS stays where the files put it, and repeated pixels are not thinned out. An MS on
+        the very grid of the PAN was upsampled: it is brought back to its own grid.
     fill : float, optional
         Value that pixels without data have by the vendor's rule, where the files declare none.
 
@@ -140,10 +153,14 @@ def open_pair(
     _check_stack(grids)
     if not guide:
         _check_pan_bands(high, low)
-    alignment, notes = place(pan_grid, grids[0], ratio)
+    ms_source: BaseSource = StackSource(low) if len(low) > 1 else low[0]
+    alignment: Alignment | None
+    if ratio is not None and same_grid(pan_grid, grids[0]):
+        ms_source, alignment, notes = own_grid(ms_source, ratio, images[0].name)
+    else:
+        alignment, notes = place(pan_grid, grids[0], ratio)
     if ratio is not None:
         notes += (f"ratio {ratio:g} as given, whatever the files say",)
-    ms_source: BaseSource = StackSource(low) if len(low) > 1 else low[0]
     if alignment is None:
         warped, alignment, note = _warped(pan_grid, grids[0], low, value, ratio)
         ms_source = StackSource(warped) if len(warped) > 1 else warped[0]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, cast
 from weakref import WeakSet
 
@@ -23,7 +25,7 @@ from pansharp.source.base import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from rasterio.io import DatasetReader
@@ -360,7 +362,7 @@ def open_raster(path: str | Path) -> DatasetReader:
 
     name = str(path)
     # catch_warnings swaps a list of the whole process: one thread at a time.
-    with _OPENING, warnings.catch_warnings():
+    with _OPENING, warnings.catch_warnings(), _undecoded_messages():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         _limit_cache(_CACHE_BYTES)
         try:
@@ -378,6 +380,22 @@ def open_raster(path: str | Path) -> DatasetReader:
         raise ReaderError(f"'{name}' holds complex numbers; give intensities instead")
     _limit_cache(_block_row_bytes(dataset))
     return dataset
+
+
+@contextmanager
+def _undecoded_messages() -> Iterator[None]:
+    """Drop what rasterio prints when GDAL quotes bytes of a file that are no text."""
+    kept = sys.unraisablehook
+
+    def hook(problem: sys.UnraisableHookArgs) -> None:
+        if not isinstance(problem.exc_value, UnicodeDecodeError):
+            kept(problem)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = kept
 
 
 def band_texts(dataset: DatasetReader) -> tuple[str | None, ...]:
