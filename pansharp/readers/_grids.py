@@ -151,6 +151,11 @@ def relative(pan: Grid, ms: Grid) -> Placement:
 
     (c0, r0), (c1, r1) = to_pan(ma, md), to_pan(mb, me)
     c2, r2 = to_pan(mc - c, mf - f)
+    if not all(abs(number) <= _FARTHEST for number in (c0, c1, c2, r0, r1, r2)):
+        raise GridMismatchError(
+            f"the pixels or places of '{pan.label}' and '{ms.label}' are absurdly far apart; a "
+            "georeference is broken"
+        )
     return Placement((c0, c1, c2), (r0, r1, r2))
 
 
