@@ -12,7 +12,7 @@ from pansharp.readers._grids import Grid, overlap, place
 from pansharp.source import open_raster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["Pair", "find_pair", "find_pairs", "partner_stems"]
 
@@ -122,8 +122,10 @@ def find_pairs(folder: str) -> list[Pair]:
     files = _rasters(root)
     pairs = _by_names(files)
     if not pairs:
-        for child in sorted(p for p in root.iterdir() if p.is_dir()):
-            for other in _component_folders(child, "pan"):
+        children = sorted(p for p in root.iterdir() if p.is_dir())
+        there = {child.name.lower(): child for child in children}
+        for child in children:
+            for other in _component_folders(child, "pan", there):
                 pairs += _across(child, other)
     if not pairs and len(files) <= _OPEN_LIMIT:
         facts = [fact for file in files if (fact := _facts(file)) and not fact.product]
@@ -196,8 +198,16 @@ def partner_stems(stem: str, role: str) -> list[str]:
     return list(dict.fromkeys(stems))
 
 
-def _component_folders(folder: Path, role: str) -> list[Path]:
-    """Sibling folders that hold the other component, such as …_MUL beside …_PAN."""
+def _component_folders(
+    folder: Path, role: str, there: Mapping[str, Path] | None = None
+) -> list[Path]:
+    """Sibling folders that hold the other component, such as …_MUL beside …_PAN.
+
+    `there`: the folders beside it by name, where they are known.
+    """
+    if there is not None:
+        names = dict.fromkeys(partner_stems(folder.name, role))
+        return [there[name] for name in names if name in there]
     home = folder.resolve()
     names = dict.fromkeys(partner_stems(home.name, role))
     if not names or not home.parent.is_dir():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pansharp.errors import AmbiguousReaderError, ReaderError, SceneError, UnknownFormatError
 from pansharp.readers._base import SURE, Found, readers
-from pansharp.readers._scan import folders_below, is_store
+from pansharp.readers._scan import is_store, stores_below
 from pansharp.readers._siblings import partner_stems
 from pansharp.readers._zarr import halves_in, in_store, is_product, rasters_in, read_raster
 
@@ -32,7 +32,7 @@ class ZarrReader:
         """Stores below a folder that hold a scene, or that have their partner beside them."""
         stores = [Path(path)] if in_store(path) else []
         if not stores and Path(path).is_dir():
-            stores = [place for place in folders_below(path, depth=depth) if is_store(place)]
+            stores = stores_below(path, depth=depth)
         return [found for store in stores if (found := _found(store)) is not None]
 
     def open(
