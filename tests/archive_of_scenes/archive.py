@@ -13,7 +13,7 @@ from archive_of_scenes.templates import Stamp, templates
 from deliveries.packing import pack
 
 #: Years of acquisition, each a folder.
-_YEARS = (2018, 2019, 2020, 2021)
+_YEARS = (2017, 2018, 2019, 2020)
 
 
 @dataclass(frozen=True)
