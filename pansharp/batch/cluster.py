@@ -70,11 +70,11 @@ class Engine:
     def died(self, problem: BaseException) -> str:
         """One line for a scene whose workers died."""
         limit = f", limit of memory {self.memory / 2**30:.1f} GiB" if self.memory else ""
+        if type(problem).__name__ != "KilledWorker":
+            return f"{type(problem).__name__}: {problem}"
         return (
-            f"{_DEATHS + 1} workers died while they worked on it (killed, or out of memory{limit}); "
-            "see its log, and try fewer --workers or more --memory"
-            if type(problem).__name__ == "KilledWorker"
-            else f"{type(problem).__name__}: {problem}"
+            f"{_DEATHS + 1} workers died while they worked on it (killed, or out of memory"
+            f"{limit}); see its log, and try fewer --workers or more --memory"
         )
 
 

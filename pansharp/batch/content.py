@@ -82,7 +82,7 @@ def same_product(folder: Path, known: Mapping[str, Any], *, read: bool = False) 
             return False
         if measured[1] == known["mtime_ns"] and not read:
             return True
-        return _digest(path) == known["sha256"]
+        return bool(_digest(path) == known["sha256"])
     except OSError:
         return False
 

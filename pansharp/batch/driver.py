@@ -127,9 +127,7 @@ class Driver:
             if row.get("problem"):
                 self._known_bad(row)
                 continue
-            attempt = self.state.started(
-                self.run, row["path"], row["model"], following.task
-            )
+            attempt = self.state.started(self.run, row["path"], row["model"], following.task)
             job = self._job(row, following, engine)
             future = engine.client.submit(
                 run_job,
@@ -300,7 +298,11 @@ class Driver:
             )
 
     def _several(
-        self, flight: _Flight, row: dict[str, Any], found: list[dict[str, Any]], told: dict[str, Any]
+        self,
+        flight: _Flight,
+        row: dict[str, Any],
+        found: list[dict[str, Any]],
+        told: dict[str, Any],
     ) -> None:
         """An archive with several scenes: they take its place."""
         entries = [

@@ -187,11 +187,11 @@ def _lone(root: Path, found: Sequence[Found], outside: Path) -> list[Entry]:
             top = top.parent
         tops.setdefault(top, []).extend(folder / name for name in images)
     entries = []
-    for top, images in tops.items():
+    for top, rasters in tops.items():
         halves = [scene for scene in find_scenes(top) if scene.reader != "archive"]
         if halves:
             entries += _entries(halves, outside)
-        elif lone := [image for image in images if _HALF.search(image.stem)]:
+        elif lone := [image for image in rasters if _HALF.search(image.stem)]:
             first = lone[0]
             name = first.stem if top == root else top.name
             entries.append(Entry(str(first), name, "pair", _existing(map(str, lone))))

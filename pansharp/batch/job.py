@@ -96,7 +96,7 @@ def run_job(job: Job) -> dict[str, Any]:
         except MemoryError as problem:
             log.error("out of memory\n%s", traceback.format_exc())
             raise JobError(f"out of memory {one_line(problem)}".strip()) from None
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - one scene must not end the others
             log.error("failed unexpectedly\n%s", traceback.format_exc())
             if _full(problem):
                 reason = f"disk full: {one_line(problem)}"

@@ -59,7 +59,8 @@ th:first-child, td:first-child, .text { text-align: left; overflow-wrap: anywher
 </thead><tbody>
 {% for s in done %}<tr><td>{{ s.scene }}</td>
 <td class="text" data-label="sensor">{{ s.sensor or "" }}</td>
-<td class="text {{ "good" if s.verdict == "better" }}" data-label="verdict">{{ s.verdict or "" }}</td>
+<td class="text {{ "good" if s.verdict == "better" }}" data-label="verdict">
+{{- s.verdict or "" }}</td>
 <td class="text" data-label="made by">{{ s.used or "" }}</td>
 <td data-label="ratio">{{ s.rho|figure(3) }}</td><td data-label="ERGAS">{{ s.ergas|figure(3) }}</td>
 <td data-label="SAM">{{ s.sam|figure(2) }}</td><td data-label="HQNR">{{ s.hqnr|figure(3) }}</td>

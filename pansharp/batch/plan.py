@@ -14,7 +14,6 @@ from pansharp.errors import BatchError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from pansharp.batch.records import Entry
     from pansharp.batch.settings import BatchSettings
@@ -72,7 +71,7 @@ def unique_names(entries: Sequence[Entry], taken: Mapping[str, str]) -> dict[str
         Path to name: the reader's own, where that is not enough with the folders before it, and a
         digest of the path as the last resort.
     """
-    names = {path: name for path, name in taken.items()}
+    names = dict(taken)
     used = {name.casefold() for name in taken.values()}
     fresh = [entry for entry in entries if entry.path not in names]
     wanted = {entry.path: _clean(entry.name) for entry in fresh}

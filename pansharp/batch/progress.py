@@ -109,7 +109,11 @@ class BarListener:
             self._total = event["todo"]
             left = f", {event['left']} failed before and left alone" if event["left"] else ""
             log.info(
-                "%d scenes: %d to do, %d done%s", event["scenes"], event["todo"], event["done"], left
+                "%d scenes: %d to do, %d done%s",
+                event["scenes"],
+                event["todo"],
+                event["done"],
+                left,
             )
         elif kind == "start":
             self._started = time.monotonic()

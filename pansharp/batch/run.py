@@ -59,9 +59,7 @@ class BatchResult:
     @property
     def failures(self) -> list[tuple[str, str]]:
         """Name and reason of each failed scene."""
-        return [
-            (s["scene"], s["reason"]) for s in self.document["scenes"] if s["status"] == FAILED
-        ]
+        return [(s["scene"], s["reason"]) for s in self.document["scenes"] if s["status"] == FAILED]
 
     @property
     def complete(self) -> bool:
@@ -113,7 +111,10 @@ def run_batch(
     begin = time.monotonic()
     digest = settings.digest()
     home = _folder(settings.output)
-    with FolderLock(home / "lock") as lock, contextlib.closing(State(home / "batch.sqlite")) as state:
+    with (
+        FolderLock(home / "lock") as lock,
+        contextlib.closing(State(home / "batch.sqlite")) as state,
+    ):
         work = _clean(home)
         try:
             plan = _plan(archive, settings, state, digest, listener)
@@ -182,7 +183,9 @@ def _plan(
                 "--pan, --ms, --hsi and --msi name the files of one scene; give either those or "
                 "ARCHIVE"
             )
-        files = [settings.scene[key] for key in ("pan", "ms", "hsi", "msi") if key in settings.scene]
+        files = [
+            settings.scene[key] for key in ("pan", "ms", "hsi", "msi") if key in settings.scene
+        ]
         flat = [f for one in files for f in (one if isinstance(one, list) else [one])]
         entries = [Entry(settings.named, Path(settings.named).stem, "pair", tuple(flat))]
     elif not paths:
@@ -277,7 +280,8 @@ def _schedule(
 ) -> Schedule:
     if settings.adapt != "once-per-sensor":
         return Schedule(plan.todo)
-    groups, tried = {}, {}
+    groups: dict[str, str] = {}
+    tried: dict[str, int] = {}
     for path, row in plan.rows.items():
         group = (row["facts"] or {}).get("group")
         if group is None:

@@ -10,17 +10,19 @@ import contextlib
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pansharp.batch.records import DONE, FAILED, PENDING, RUNNING
 from pansharp.errors import BatchError, WriteError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["State"]
+
+T = TypeVar("T")
 
 _LAYOUT = 1
 _TABLES = """
@@ -124,9 +126,7 @@ class State:
                 "UPDATE attempts SET outcome = 'lost', ended = ? WHERE outcome IS NULL",
                 (time.time(),),
             )
-            self._db.execute(
-                "UPDATE scenes SET status = ? WHERE status = ?", (PENDING, RUNNING)
-            )
+            self._db.execute("UPDATE scenes SET status = ? WHERE status = ?", (PENDING, RUNNING))
             cursor = self._db.execute(
                 "INSERT INTO runs (started, pansharp, host, pid, options) VALUES (?, ?, ?, ?, ?)",
                 (time.time(), version, host, os.getpid(), json.dumps(options, default=str)),
@@ -149,7 +149,7 @@ class State:
         columns = list(ready[0])
         marks = ", ".join("?" * len(columns))
         # Names may pass from one scene to another: the old holders go first.
-        text = f"INSERT INTO scenes ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
+        text = f"INSERT INTO scenes ({', '.join(columns)}) VALUES ({marks})"
 
         def write() -> None:
             self._db.executemany(
@@ -212,7 +212,7 @@ class State:
         def write() -> None:
             if packed:
                 self._db.execute(
-                    f"UPDATE scenes SET {changes} WHERE path = ? AND model = ?",  # noqa: S608
+                    f"UPDATE scenes SET {changes} WHERE path = ? AND model = ?",
                     (*packed.values(), path, model),
                 )
             self._db.execute(
@@ -240,7 +240,7 @@ class State:
         except self._errors as problem:
             raise self._told(problem) from problem
 
-    def _write(self, work: Any) -> Any:
+    def _write(self, work: Callable[[], T]) -> T:
         """Run a transaction; on a full disk once more, with the ballast given up."""
         try:
             with self._step():

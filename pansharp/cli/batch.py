@@ -114,7 +114,8 @@ def command(archive: tuple[str, ...], as_json: bool, dry_run: bool, **values: An
         click.echo(line)
     if result.left:
         click.echo(
-            f"{len(result.left)} failed before and were left alone; --retry-failed tries them again",
+            f"{len(result.left)} failed before and were left alone; --retry-failed tries them "
+            "again",
             err=True,
         )
     return 0 if result.complete else _SOME_FAILED
