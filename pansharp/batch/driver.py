@@ -281,7 +281,10 @@ class Driver:
     def _failed(
         self, row: dict[str, Any], attempt: int, reason: str, *, passing: bool, told: dict[str, Any]
     ) -> None:
-        changes = {"status": FAILED, "passing": int(passing), "reason": reason}
+        attempts = max(1, row["attempts"])  # a scene may fail as it is probed, too
+        changes = {
+            "status": FAILED, "passing": int(passing), "reason": reason, "attempts": attempts,
+        }  # fmt: skip
         self.state.finished(
             attempt, row["path"], row["model"], outcome="failed", scene=changes,
             told={**told, "reason": reason},
