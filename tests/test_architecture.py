@@ -61,16 +61,19 @@ _LAYERS: dict[str, set[str]] = {
 _CONDUCTORS = {
     *("pipeline", "options", "registration", "outcome", "card", "lazy", "external"),
     *("demo", "simulate", "large_scene", "blockmaps", "benchmarking"),
-    *("hyperspectral", "hyperspectral_trial", "batch"),
+    *("hyperspectral", "hyperspectral_trial", "batch", "doctor"),
     *("accessor", "product"),
 }
 _TOP = {"cli", "__main__"}
 
-_TORCH = ("models/", "adaptation/", "training/", "weights/tensors", "weights/checkpoint")
+_TORCH = (
+    *("models/", "adaptation/", "training/", "weights/tensors", "weights/checkpoint"),
+    "doctor/devices",
+)
 _TORCH_FREE = ("models/__init__", "models/base", "models/classical/", "models/hyperspectral/")
 _RASTERIO = (
     *("readers/", "source", "writers", "geometry/ortho", "demo", "simulate", "large_scene"),
-    *("pictures/encode", "plotting/", "batch/footprint"),
+    *("pictures/encode", "plotting/", "batch/footprint", "doctor/environment"),
 )
 _LATE_ONLY = {"torch", "xarray", "dask", "scipy", "rasterio"}
 _LONGEST = 600
