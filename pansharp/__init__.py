@@ -52,7 +52,7 @@ _HOME = {
     "open_scene": "readers",
     "write": "writers",
 }
-_SUBMODULES = ("errors", "evaluation", "filters", "models", "readers", "sensors")
+_SUBMODULES = ("errors", "evaluation", "filters", "models", "readers", "report", "sensors")
 
 
 def __getattr__(name: str) -> object:

@@ -58,6 +58,7 @@ _CONDUCTORS = {
     *("pipeline", "options", "registration", "outcome", "card", "lazy", "external"),
     *("demo", "simulate", "large_scene", "blockmaps", "benchmarking"),
     *("hyperspectral", "hyperspectral_trial"),
+    *("report", "quicklook"),
 }
 _TOP = {"cli", "__main__"}
 

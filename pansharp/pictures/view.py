@@ -138,7 +138,9 @@ def look(
     factor = _overview(source, step) if step > 1 else 1
     if factor > 1:
         data = _from_overview(cast("RasterSource", source), shown, factor)
-        return View(_means(data, math.ceil(step / factor)), shown, step)
+        # Whole pixels of the overview: the step grows to a multiple of its factor.
+        count = math.ceil(step / factor)
+        return View(_means(data, count), shown, factor * count)
     return View(_streamed(source, shown, step), shown, step)
 
 
