@@ -29,7 +29,9 @@ __all__ = ["BlockMaps", "Spectrum", "block_maps", "spectra"]
 #: Bands that are blurred at a time.
 _GROUP = 16
 #: Side of a block of the maps, MS pixels, and cells along the longer axis.
-BLOCK, _CELLS, _CUBE_CELLS = 16, 32, 12
+_BLOCK, _CELLS, _CUBE_CELLS = 16, 32, 12
+#: Images below this side, MS pixels, get blocks of half that side.
+_SMALL = 128
 #: Least share of valid pixels in a block.
 _LEAST = 0.25
 
@@ -204,7 +206,8 @@ def block_maps(
     assert scene is not None
     whole = _inside(inputs, inputs.full)
     most = _CELLS if scene.bands <= _GROUP else _CUBE_CELLS
-    cell = max(BLOCK, math.ceil(max(whole.shape) / most))
+    block = _BLOCK if max(whole.shape) >= _SMALL else _BLOCK // 2
+    cell = max(block, math.ceil(max(whole.shape) / most))
     rows, cols = max(1, whole.height // cell), max(1, whole.width // cell)
     cells = whole.height / rows, whole.width / cols
     errors = np.full((scene.bands, rows, cols), np.nan)
@@ -212,10 +215,10 @@ def block_maps(
     for i in range(rows):
         for j in range(cols):
             window = Window(
-                whole.row + int((i + 0.5) * cells[0] - BLOCK / 2),
-                whole.col + int((j + 0.5) * cells[1] - BLOCK / 2),
-                BLOCK,
-                BLOCK,
+                whole.row + int((i + 0.5) * cells[0] - block / 2),
+                whole.col + int((j + 0.5) * cells[1] - block / 2),
+                block,
+                block,
             ).intersect(whole)
             ms, fused, mask = _compared(inputs, window, gains)
             if not mask.any() or mask.mean() < _LEAST:
@@ -234,7 +237,7 @@ def block_maps(
         return None
     terms = errors[used] / level[used, None, None] ** 2
     ergas = 100.0 / scene.ratio * np.sqrt(terms.mean(axis=0))
-    return BlockMaps(ergas, angles, BLOCK, cells)
+    return BlockMaps(ergas, angles, block, cells)
 
 
 def _angle(x: Floats, y: Floats) -> float:

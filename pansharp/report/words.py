@@ -45,8 +45,10 @@ def _text(value: object, places: int) -> str:
     return _DASH if found is None else f"{found:.{places}f}"
 
 
-def _direction(small: bool) -> str:
-    return "smaller is better, 0 is perfect" if small else "larger is better, 1 is perfect"
+def _direction(key: str, small: bool) -> str:
+    if small:
+        return "smaller is better"
+    return "larger is better" if key == "psnr" else "larger is better, 1 is perfect"
 
 
 def _change(rho: float) -> str:
@@ -94,7 +96,7 @@ def verdict_words(card: Mapping[str, Any]) -> dict[str, Any]:
     if word == "better":
         text = (
             f"{asked} is better than the best other method that was tried here, {best}: its error "
-            f"(ERGAS) is {_change(rho)}, and that is no accident of a few pixels."
+            f"(ERGAS) is {_change(rho)}, and the interval below excludes chance."
         )
         return {"tone": "good", "word": "better", "sentence": text, "more": more}
     if word == "equal":
@@ -140,15 +142,18 @@ def _grounds(reduced: Mapping[str, Any], rho: float | None, best: str) -> list[s
 
 
 def _rated(values: list[float | None], places: int, small: bool) -> list[Cell]:
-    """Cells with the best one set bold."""
-    known = [value for value in values if value is not None]
+    """Cells with the best one set bold; the last column, plain interpolation, is no contestant.
+
+    It keeps the colours by construction and adds no detail, so it wins every index of colour.
+    """
+    known = [value for value in values[:-1] if value is not None]
     best = (min(known) if small else max(known)) if len(known) > 1 else None
     return [
         Cell(
             _text(value, places),
-            rank=1 if value is not None and best is not None and value == best else 0,
+            rank=1 if best is not None and value == best and index < len(values) - 1 else 0,
         )
-        for value in values
+        for index, value in enumerate(values)
     ]
 
 
@@ -162,11 +167,11 @@ def _compare(
     for key, (label, what, places, small) in facts.items():
         values = [number(column.get(key)) for column in shown.values()]
         if any(value is not None for value in values):
-            direction = "larger is better" if key == "psnr" else _direction(small)
-            rows.append([Cell(label, small=what), *_rated(values, places, small), direction])
+            name = Cell(label, small=f"{what}; {_direction(key, small)}")
+            rows.append([name, *_rated(values, places, small)])
     if not rows:
         return None
-    return Table(["index", *shown, "how to read it"], rows, caption)
+    return Table(["index", *shown], rows, caption)
 
 
 def reduced_table(card: Mapping[str, Any]) -> Table | None:

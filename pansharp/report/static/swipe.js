@@ -101,6 +101,7 @@
       });
       this.panel.setAttribute("aria-labelledby", `place-${index}`);
       this.why.textContent = `${this.place.title}: ${this.place.why}.`;
+      this.stage.style.maxWidth = `calc(80vh * ${this.place.cols / this.place.rows})`;
       this.stage.style.aspectRatio = `${this.place.cols} / ${this.place.rows}`;
       const layers = this.place.images.map((image) => image.dataset.layer);
       for (const side of ["left", "right"]) {
