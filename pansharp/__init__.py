@@ -58,7 +58,7 @@ _HOME = {
 }
 _SUBMODULES = (
     *("accessor", "errors", "evaluation", "filters", "models", "pictures", "plotting"),
-    *("readers", "sensors"),
+    *("readers", "report", "sensors"),
 )
 
 

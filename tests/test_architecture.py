@@ -62,7 +62,7 @@ _CONDUCTORS = {
     *("pipeline", "options", "registration", "outcome", "card", "lazy", "external"),
     *("demo", "simulate", "large_scene", "blockmaps", "benchmarking"),
     *("hyperspectral", "hyperspectral_trial", "batch", "doctor"),
-    *("accessor", "product"),
+    *("accessor", "product", "report", "quicklook"),
 }
 _TOP = {"cli", "__main__"}
 

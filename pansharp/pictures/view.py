@@ -143,6 +143,8 @@ def look(
     step = max(1, math.ceil(max(shown.shape) / size))
     factor = _overview(source, step) if step > 1 else 1
     if factor > 1:
+        # Whole pixels of the overview: the step grows to a multiple of its factor.
+        step = factor * math.ceil(step / factor)
         return View(_from_overviews(cast("RasterSource", source), shown, step, factor), shown, step)
     chunks = _chunks(source, shown) if step > 1 else None
     if chunks is not None:
