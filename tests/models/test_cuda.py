@@ -61,7 +61,7 @@ def test_a_training_step_agrees_with_the_processor(name):
         loss = (output - target.to(device)).abs().mean()
         loss.backward()
         assert all(p.grad is None or torch.isfinite(p.grad).all() for p in twin.parameters())
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
