@@ -362,9 +362,10 @@ def _waves_of_file(source: Source) -> tuple[float, ...]:
 def _place_of_array(array: Any) -> Affine6 | None:
     """From ``x`` and ``y``, which know about cuts and strides, else from what the array tells."""
     told = _told_transform(array)
-    x, y = array.coords.get("x"), array.coords.get("y")
-    if (told is not None and (told[1] or told[3])) or x is None or y is None:
+    # Not `coords.get`, which makes up numbers for dimensions without coordinates.
+    if (told is not None and (told[1] or told[3])) or not {"x", "y"} <= set(array.coords):
         return told
+    x, y = array.coords["x"], array.coords["y"]
     if x.ndim != 1 or y.ndim != 1:
         return told
     axes = []

@@ -19,7 +19,7 @@ from pansharp.plotting.figure import (
 from pansharp.plotting.layers import common_window, gather
 from pansharp.plotting.pairs import pair_of
 from pansharp.plotting.samples import degraded_pairs, gains_of
-from pansharp.plotting.spectra import _broken, wavelength_axis
+from pansharp.plotting.spectral import _broken, wavelength_axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
