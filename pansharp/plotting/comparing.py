@@ -99,10 +99,7 @@ def compare(
     width, height = _figure_size(frame, chosen, rows, cols, side=3.0)
     lines = max((len(values) for values in told.values()), default=0)
     height += 0.17 * lines * rows
-    figure, axes = new_figure(rows, cols, width=width, height=height)
-    # The layout forgets the last line of a label below axes of a fixed shape.
-    engine: Any = figure.get_layout_engine()
-    engine.set(rect=(0, 0.25 / height, 1, 1 - 0.25 / height))
+    figure, axes = new_figure(rows, cols, width=width, height=height, pictures=True)
     for number, (ax, panel) in enumerate(zip(spare(axes, len(panels)), panels, strict=True)):
         draw(ax, panel.picture, panel.extent)
         _limit(ax, frame, chosen)

@@ -290,7 +290,9 @@ def band_bars(
                 ax.bar(at, errors[key], wide * 0.92, color=colour, label=name)
         if not many:
             ax.set_xticks(np.arange(len(names)), list(names), rotation=30 if len(names) > 5 else 0)
-        ax.set_xlabel(label if many else "band", fontsize=9)
+        ax.set_xlabel(
+            label if many and label != "band" else "band" + " (from 0)" * many, fontsize=9
+        )
         ax.set_ylabel(text, fontsize=9)
         ax.tick_params(labelsize=8)
         ax.grid(alpha=0.25, axis="y")
