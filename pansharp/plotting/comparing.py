@@ -98,8 +98,11 @@ def compare(
     rows = -(-len(panels) // cols)
     width, height = _figure_size(frame, chosen, rows, cols, side=3.0)
     lines = max((len(values) for values in told.values()), default=0)
-    height += 0.17 * lines * rows
+    height += 0.32 * lines * rows
     figure, axes = new_figure(rows, cols, width=width, height=height, pictures=True)
+    # The layout leaves no room for further lines of a label between rows of pictures.
+    engine: Any = figure.get_layout_engine()
+    engine.set(h_pad=0.04 + 0.08 * lines)
     for number, (ax, panel) in enumerate(zip(spare(axes, len(panels)), panels, strict=True)):
         draw(ax, panel.picture, panel.extent)
         _limit(ax, frame, chosen)
