@@ -78,6 +78,11 @@ class PairReader:
         ratio: float | None = None,
     ) -> Scene:
         """Open the pair that a file or folder belongs to (errors: :func:`open_pair`)."""
+        if Path(path).name.upper().startswith("DIM_VIS1_"):
+            raise UnknownFormatError(
+                f"'{path}' is the sheet of a Vision-1 product, whose layout is not known for "
+                "certain; name the two images with --pan FILE, --ms FILE and --sensor triplesat"
+            )
         stack = stack_halves(path) if Path(path).is_file() else None
         if stack is not None:
             if ratio is None:
