@@ -45,7 +45,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_every_scene_is_found_and_every_folder_looked_at_once(
+def test_each_folder_is_looked_at_once(
     archive: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     looked: Counter[str] = Counter()

@@ -2,7 +2,7 @@
 
 The codes of that table do not appear in the messages; rows that have no case stand in `ELSEWHERE`,
 with what holds instead. `TRAPS` names a regression test for each trap that was found in libraries
-and in vendors' files.
+and in vendors' files, `RULES` one for each rule that leads from an argument to a pair.
 """
 
 from __future__ import annotations
@@ -304,7 +304,33 @@ TRAPS = """
 """
 
 
-@pytest.mark.parametrize("row", TRAPS.strip().splitlines())
-def test_traps_have_their_tests(row: str) -> None:
+#: Rule of "from one argument to a pair", and the file of tests and the test that watch it.
+RULES = """
+1 both files named | readers/test_pair.py | test_ways_to_name_the_files_agree
+1 a family's files named | deliveries/test_gaofen.py | test_named_files_bring_their_sidecars
+1 archives, folders named | readers/test_named.py | test_archives_of_one_raster_each
+2 STAC item | readers/test_stac.py | test_assets_become_a_scene
+2 several or no assets | readers/test_stac.py | test_items_that_do_not_make_a_pair
+3 archive | readers/test_archive.py | test_archive_is_read_like_its_folder
+4 folder of Maxar | readers/test_maxar.py | test_every_way_to_name_it
+4 folder of GaoFen and kin | deliveries/test_gaofen.py | test_kin
+4 folder of DIMAP | deliveries/test_dimap.py | test_every_way_to_name_it
+4 folder of Landsat | deliveries/test_landsat.py | test_every_file_of_it_names_it
+4 folder of PRISMA | deliveries/test_prisma.py | test_folders
+4 several scenes | deliveries/test_gaofen.py | test_both_cameras_are_two_scenes
+4 all scenes of a tree | deliveries/test_many.py | test_each_folder_is_looked_at_once
+5 one half | deliveries/test_gaofen.py | test_every_way_to_name_it
+6a siblings by name and grid | readers/test_siblings.py | test_either_half_leads_to_the_other
+6b one container | deliveries/test_cubes.py | test_sentinel2_by_itself
+6c upsampled stack | readers/test_upsampled.py | test_repeated_pixels_come_back_exactly
+7 research sets | readers/test_patches.py | test_open_scene_takes_one_item_and_explains_many
+8 nothing found | readers/test_siblings.py | test_lonely_files_say_what_was_looked_for
+sensor | readers/test_pair.py | test_sensor_is_not_guessed
+Zarr stores | readers/test_zarr.py | test_groups_pan_and_ms
+"""
+
+
+@pytest.mark.parametrize("row", [*TRAPS.strip().splitlines(), *RULES.strip().splitlines()])
+def test_traps_and_rules_have_their_tests(row: str) -> None:
     _, file, name = row.split(" | ")
     assert f"\ndef {name}(" in (TESTS / file).read_text("utf-8")
