@@ -128,28 +128,12 @@ def open_scene(
     if high is not None and low:
         if reader not in (None, "pair"):
             raise OptionError(f"reader '{reader}' finds its files itself; leave off pan and ms")
-        from pansharp.readers.pair import open_pair
-
-        known = None
-        if msi is None and hsi is None and reader is None:
-            known = open_known(high, low, sensor=sensor, nodata=nodata, ratio=ratio)
-        if known is None and reader is None:
-            from pansharp.readers._half import open_named
-
-            known = open_named(
-                high,
-                low,
-                guide=msi is not None,
-                cube=hsi is not None,
-                sensor=sensor,
-                nodata=nodata,
-                ratio=ratio,
-            )
-        scene = known or open_pair(
+        scene = _open_both(
             high,
             low,
             guide=msi is not None,
             cube=hsi is not None,
+            known=reader is None,
             sensor=sensor,
             nodata=nodata,
             ratio=ratio,
@@ -171,6 +155,43 @@ def open_scene(
     if window is not None:
         scene = scene.crop(window if isinstance(window, Window) else Window(*window))
     return scene
+
+
+def _open_both(
+    high: str,
+    low: tuple[str, ...],
+    *,
+    guide: bool,
+    cube: bool,
+    known: bool,
+    sensor: SensorProfile | None,
+    nodata: float | None,
+    ratio: float | None,
+) -> Scene:
+    """Open two images that the user named: through the family that knows them, else as rasters."""
+    from pansharp.readers._half import open_named
+    from pansharp.readers._named import Named
+    from pansharp.readers.pair import open_pair
+
+    named = Named()
+    with named.told():
+        pans = named.image(high, "pan")
+        low = tuple(file for path in low for file in named.image(path, "ms"))
+        scene = None
+        if known and not guide and not cube:
+            scene = open_known(pans[0], low, sensor=sensor, nodata=nodata, ratio=ratio)
+        for opener in (open_named, open_pair) if known else (open_pair,):
+            scene = scene or opener(
+                pans[0],
+                low,
+                guide=guide,
+                cube=cube,
+                sensor=sensor,
+                nodata=nodata,
+                ratio=ratio,
+            )
+    assert scene is not None
+    return named.described(scene)
 
 
 def _paths(given: Paths | None) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pansharp.source import BaseSource, RasterSource
     from pansharp.source.zarr import ZarrSource
 
-__all__ = ["check_complete", "check_not_empty", "has_fill"]
+__all__ = ["check_complete", "check_not_empty", "has_fill", "saturation"]
 
 #: Drivers of plain numbers beside a header file.
 _RAW = ("ENVI", "EHdr", "GenBin", "ISCE", "ROI_PAC")
@@ -26,6 +26,8 @@ _RAW = ("ENVI", "EHdr", "GenBin", "ISCE", "ROI_PAC")
 _LOOKUPS = 4096
 #: Side of the windows that are sampled, and of those of a full check, pixels.
 _SAMPLE, _SWEEP = 64, 1024
+#: Share of saturated pixels that is worth a warning.
+_SATURATED = 0.05
 #: Side of a square of 0 that is fill, pixels.
 _FILL = 16
 
@@ -143,6 +145,43 @@ def check_not_empty(source: BaseSource, role: str) -> None:
     what = "0" if not source.may_be_invalid else f"nodata ({source.nodata})"
     raise SceneError(
         f"every pixel of the {role} image {source.label} is {what}; check the file and --nodata"
+    )
+
+
+def saturation(source: BaseSource, role: str, top: int | None) -> str | None:
+    """What to say of an image of which more than 5 % of the sampled pixels are saturated.
+
+    Parameters
+    ----------
+    source : BaseSource
+        Image.
+    role : str
+        ``"PAN"`` or ``"MS"``, for the text.
+    top : int or None
+        Largest count of the sensor; default that of the number type.
+
+    Returns
+    -------
+    str or None
+        None for images of floating-point numbers and for all that are well.
+    """
+    if source.dtype.kind not in "iu":
+        return None
+    limit = int(np.iinfo(source.dtype.name).max) if top is None else top
+    full = seen = 0
+    for window in _samples(source):
+        data = source.read(window)
+        valid = source.valid(window, data)
+        # Counts above the sensor's own are of another scale, and say nothing of saturation.
+        here = (data == limit).any(axis=0)
+        full += int(here.sum() if valid is None else here[valid].sum())
+        seen += here.size if valid is None else int(valid.sum())
+    if full <= _SATURATED * seen:
+        return None
+    share = 100 * full / seen
+    return (
+        f"{share:.0f} % of the sampled pixels of the {role} {source.label} are saturated "
+        f"({limit}): detail is lost there and the product follows it"
     )
 
 

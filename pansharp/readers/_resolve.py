@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pansharp.scene import Scene
     from pansharp.sensors import SensorProfile
 
-__all__ = ["INSIDE", "choose", "find_scenes", "open_known"]
+__all__ = ["INSIDE", "choose", "deliveries_in", "find_scenes", "open_known"]
 
 #: Between the name of an archive and that of a file in it.
 INSIDE = "!/"
@@ -95,7 +95,7 @@ def _scene_of(folder: str) -> Found | None:
     """The one delivery of a folder; None where only plain rasters may make a pair."""
     from pansharp.readers._siblings import find_pairs
 
-    found = _deliveries(folder, depth=4)
+    found = deliveries_in(folder, depth=4)
     archives = _archives(folder, found, depth=0)
     if found or (archives and not find_pairs(folder)):
         return only_scene([*found, *archives], folder)
@@ -104,7 +104,7 @@ def _scene_of(folder: str) -> Found | None:
     return None if own == "pair" else Found(folder, Path(folder).name, own)
 
 
-def _deliveries(path: str, *, depth: int) -> list[Found]:
+def deliveries_in(path: str, *, depth: int) -> list[Found]:
     """Scenes that readers of deliveries know below a folder, archives left out."""
     found: dict[str, Found] = {}
     for key in readers.names():
@@ -190,7 +190,7 @@ def _all_below(given: str, depth: int) -> list[Found]:
     from pansharp.readers._siblings import find_pairs
 
     real = cache(os.path.realpath)
-    found = _deliveries(given, depth=depth)
+    found = deliveries_in(given, depth=depth)
     found += _archives(given, found, depth=depth)
     claimed = {real(os.path.dirname(file) or ".") for scene in found for file in scene.files}
     for folder in folders_below(given, depth=depth):

@@ -14,7 +14,7 @@ from pansharp.source import open_raster
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["Pair", "find_pair", "find_pairs", "partner_stems"]
+__all__ = ["Pair", "find_pair", "find_pairs", "is_raster", "partner_stems"]
 
 _SUFFIXES = (".tif", ".tiff", ".ntf", ".jp2", ".img", ".vrt", ".dat", ".bsq", ".bil", ".bip")
 _IGNORED = re.compile(
@@ -216,12 +216,15 @@ def _component_folders(
     return [there[name] for name in names if name in there]
 
 
-def _rasters(folder: Path) -> list[Path]:
-    return sorted(
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() in _SUFFIXES and not _IGNORED.search(file.name) and file.is_file()
+def is_raster(file: Path) -> bool:
+    """Whether a file has the name of an image that may be one of a pair."""
+    return (
+        file.suffix.lower() in _SUFFIXES and _IGNORED.search(file.name) is None and file.is_file()
     )
+
+
+def _rasters(folder: Path) -> list[Path]:
+    return sorted(filter(is_raster, folder.iterdir()))
 
 
 def _named(files: list[Path], stems: list[str], suffix: str) -> list[Path]:

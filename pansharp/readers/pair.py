@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from pansharp.errors import BandMismatchError, GridMismatchError, UnknownFormatError
+from pansharp.errors import (
+    BandMismatchError,
+    GridMismatchError,
+    PansharpWarning,
+    UnknownFormatError,
+)
 from pansharp.readers import _metadata as metadata
 from pansharp.readers._base import readers
 from pansharp.readers._compose import describe, finish
@@ -17,7 +23,12 @@ from pansharp.readers._grids import (
     same_crs,
     warp_grid,
 )
-from pansharp.readers._preflight import check_complete, check_not_empty, has_fill
+from pansharp.readers._preflight import (
+    check_complete,
+    check_not_empty,
+    has_fill,
+    saturation,
+)
 from pansharp.readers._repeated import thin
 from pansharp.readers._siblings import find_pair
 from pansharp.readers._upsampled import own_grid, same_grid, stack_halves
@@ -67,6 +78,11 @@ class PairReader:
         ratio: float | None = None,
     ) -> Scene:
         """Open the pair that a file or folder belongs to (errors: :func:`open_pair`)."""
+        if Path(path).name.upper().startswith("DIM_VIS1_"):
+            raise UnknownFormatError(
+                f"'{path}' is the sheet of a Vision-1 product, whose layout is not known for "
+                "certain; name the two images with --pan FILE, --ms FILE and --sensor triplesat"
+            )
         stack = stack_halves(path) if Path(path).is_file() else None
         if stack is not None:
             if ratio is None:
@@ -177,6 +193,11 @@ def open_pair(
     check_not_empty(high, "PAN")
     check_not_empty(ms_source, "MS")
     scene = describe(high, low, ms_source, alignment, (pan_image, images), sensor)
+    top = None if scene.sensor is None else scene.sensor.max_dn
+    for text in (saturation(high, "PAN", top), saturation(ms_source, "MS", top)):
+        if text is not None:
+            warnings.warn(text, PansharpWarning, stacklevel=4)
+            notes += (text,)
     crs = pan_grid.crs or grids[0].crs
     system = None if crs is None else str(crs.to_wkt())
     return finish(scene, notes, pan_grid, system, images[0].name)

@@ -206,7 +206,12 @@ def test_archive_with_both_cameras(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("GF1C_PMS_E116.5_N39.4_20190127_L1A1227714888", ("PAN", "MUX"), "gaofen1c"),
         ("GF6_PMS_E116.5_N39.4_20190127_L1A1119845812", ("PAN", "MUX"), "gaofen6_pms"),
         ("GF7_DLC_E116.5_N39.4_20200127_L1A0000045812", ("BWDPAN", "BWDMUX"), "gaofen7"),
+        ("GF1B_PMS_E116.5_N39.4_20190127_L1A1227714888", ("PAN", "MUX"), "gaofen1b"),
+        ("GF1D_PMS_E116.5_N39.4_20190127_L1A1227714888", ("PAN", "MUX"), "gaofen1d"),
+        ("GF6_PMS_E116.5_N39.4_20190127_L1A1119845812", ("PAN", "MSS"), "gaofen6_pms"),
         ("ZY302_TMS_E116.5_N39.4_20170127_L1A0000645812", ("NAD", "MUX"), "ziyuan3"),
+        ("ZY303A_TMS_E116.5_N39.4_20220127_L1A0000645812", ("NAD", "MUX"), "ziyuan3"),
+        ("SV1-02_20180325_L2A0000123456_1234567890123_01", ("PAN", "MUX"), "superview1"),
     ],
 )
 def test_kin(tmp_path: Path, name: str, roles: tuple[str, str], sensor: str) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pansharp.errors import AmbiguousReaderError, UnknownFormatError
+from pansharp.readers import open_scene
+from pansharp.readers._metadata import sniff_sensor
 from pansharp.readers._siblings import Pair, find_pair, find_pairs
 
 if TYPE_CHECKING:
@@ -138,3 +140,26 @@ def test_landsat_band_files(write_raster: WriteRaster, tmp_path: Path) -> None:
         pair = find_pair(str(tmp_path / start))
         assert Path(pair.pan).name == f"{stem}8.TIF"
         assert [Path(p).stem[-2:] for p in pair.ms] == ["B2", "B3", "B4", "B5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sensor"),
+    [
+        ("GF7_DLC_E116.5_N39.4_20200127_L1A0000045812-BWDPAN.tiff", "gaofen7"),
+        ("ZY302_TMS_E116.5_N39.4_20170127_L1A0000645812-NAD.tiff", "ziyuan3"),
+        ("SV1-01_20180325_L1B0000123456_1234567890123_01-PAN.tiff", "superview1"),
+        ("VIS1_BUN_20200101000000_PRJ_S12345_01-1.tif", "triplesat"),
+        ("SV1_site.tif", None),
+        ("VIS1.tif", None),
+    ],
+)
+def test_names_of_vendors_tell_the_sensor(name: str, sensor: str | None) -> None:
+    found = sniff_sensor([], [f"/some/where/{name}"], 4)
+    assert (None if found is None else found.name) == sensor
+
+
+def test_a_vision1_sheet_says_what_to_name(tmp_path: Path) -> None:
+    sheet = tmp_path / "DIM_VIS1_PAN_20200101000000_PRJ_S12345_0001_Meta.xml"
+    sheet.write_text("<Dimap_Document/>")
+    with pytest.raises(UnknownFormatError, match=r"Vision-1 .*--sensor triplesat"):
+        open_scene(sheet)
