@@ -23,6 +23,7 @@ import indices
 import memory
 import networks
 import rfridge
+import vendors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -50,6 +51,16 @@ def _memory(folder: str) -> str:
     results = memory.main(["--folder", folder, *sizes, "--repeats", "1", "--models", "brovey"])
     positive(result.median(name) for result in results for name in ("wall", "cpu", "peak"))
     return memory.report(results, 512)
+
+
+def _vendors(folder: str) -> str:
+    kinds = ["wv3-1b", "gf2-1a-tar"]
+    head = ["--folder", folder]
+    if vendors.main([*head, "truth", "--models", "mtf-glp-fs", "--side", "64", "--kinds", *kinds]):
+        raise SystemExit("a product of a generated delivery lies off the ground")
+    if vendors.main([*head, "large", "--size", "512"]):
+        raise SystemExit("a delivery failed")
+    return "| delivery |\n| --- |\n| done |"
 
 
 def _indices(folder: str) -> str:
@@ -121,6 +132,7 @@ def main() -> None:
         "gdal": _gdal,
         "memory": _memory,
         "networks": _networks,
+        "vendors": _vendors,
         "indices": _indices,
         # Last: they load torch into this process, and memory of children counts from its size.
         "engine_overhead": _engine,

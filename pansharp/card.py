@@ -85,7 +85,10 @@ def _scene(outcome: Outcome) -> dict[str, object]:
 
 
 def digest(path: Path) -> dict[str, object]:
-    """SHA-256 of a file, or of its size and three pieces when it is large."""
+    """SHA-256 of a file, or of its size and three pieces when it is large.
+
+    Of a folder (a Zarr store): of the names and sizes of its files, and of its metadata.
+    """
     # Late: most fusions without a card never need OpenSSL.
     import hashlib
 
@@ -94,6 +97,8 @@ def digest(path: Path) -> dict[str, object]:
     except OSError:
         return {"sha256": None}
     digest = hashlib.sha256()
+    if path.is_dir():
+        return _folder_digest(path)
     with path.open("rb") as file:
         if size <= _WHOLE:
             while chunk := file.read(_PIECE):
@@ -104,6 +109,19 @@ def digest(path: Path) -> dict[str, object]:
             file.seek(start)
             digest.update(file.read(_PIECE))
     return {"sha256_of_parts": digest.hexdigest(), "bytes": size}
+
+
+def _folder_digest(folder: Path) -> dict[str, object]:
+    import hashlib
+
+    digest, total = hashlib.sha256(), 0
+    for path in sorted(file for file in folder.rglob("*") if file.is_file()):
+        size = path.stat().st_size
+        total += size
+        digest.update(f"{path.relative_to(folder).as_posix()} {size}\n".encode())
+        if path.name in ("zarr.json", ".zarray", ".zattrs") and size <= _PIECE:
+            digest.update(path.read_bytes())
+    return {"sha256_of_parts": digest.hexdigest(), "bytes": total}
 
 
 def scene_digests(scene: Scene) -> list[str]:

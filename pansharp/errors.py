@@ -6,6 +6,7 @@ __all__ = [
     "AlignmentWarning",
     "AmbiguousReaderError",
     "BandMismatchError",
+    "BatchError",
     "GridMismatchError",
     "MetricError",
     "MissingSidecarError",
@@ -31,7 +32,11 @@ class PansharpError(Exception):
 
     def __str__(self) -> str:
         # KeyError quotes its argument; a user reads these messages, so keep them as they are.
-        return str(self.args[0]) if self.args else ""
+        text = str(self.args[0]) if self.args else ""
+        if text.isprintable():
+            return text
+        # Messages quote names and fields of files, which may hold anything: one line it stays.
+        return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 class SceneError(PansharpError, ValueError):
@@ -98,6 +103,10 @@ class WriteError(PansharpError, OSError):
 
     def __str__(self) -> str:
         return PansharpError.__str__(self)
+
+
+class BatchError(PansharpError, RuntimeError):
+    """A batch cannot start, or cannot go on."""
 
 
 class PansharpWarning(UserWarning):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pansharp import __version__
-from pansharp.cli import _output
+from pansharp.cli import _complete, _output
 from pansharp.cli.options import verbosity_options
 from pansharp.errors import PansharpError, PansharpWarning
 
@@ -28,6 +28,8 @@ COMMANDS: dict[str, str] = {
     "fuse": "Fuse one scene into one product, with its score card.",
     "evaluate": "Score a product, or fuse a scene and score the result.",
     "benchmark": "Run methods on scenes: tables of scores, time and memory.",
+    "batch": "Fuse every scene of an archive, on one or many machines.",
+    "report": "Write the HTML page of a product: look, verdict, spectra, provenance.",
     "train": "Train a network on your own data: weights with a card, logs, curves.",
     "info": "Say what was found at a path: sensor, bands, grids, models that fit.",
     "models": "List the fusion methods.",
@@ -35,6 +37,8 @@ COMMANDS: dict[str, str] = {
     "readers": "List the formats that can be read.",
     "weights": "List, inspect and import files of trained weights.",
     "demo": "Run the whole job on a small real cube, offline.",
+    "doctor": "Check the installation: packages, GDAL, torch, GPU, disk, a self-test.",
+    "completion": "Print the script that completes the command line in your shell.",
 }
 
 _EXIT_ERROR = 1
@@ -55,6 +59,8 @@ class LazyGroup(click.Group):
         command = importlib.import_module(f"pansharp.cli.{cmd_name}").command
         if not isinstance(command, click.Command):
             raise TypeError(f"pansharp.cli.{cmd_name}.command is not a click command")
+        if _complete.completing():
+            _complete.attach(command)
         return command
 
     def resolve_command(

@@ -169,6 +169,7 @@ readers: Registry[Reader] = Registry(
         "prisma": "pansharp.readers.prisma",
         "sentinel2": "pansharp.readers.sentinel2",
         "stac": "pansharp.readers.stac",
+        "zarr": "pansharp.readers.zarr",
     },
     "pansharp.readers",
     UnknownFormatError,

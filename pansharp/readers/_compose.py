@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pansharp.readers._virtual import Image
     from pansharp.sensors import SensorProfile
     from pansharp.source import BaseSource, RasterSource
+    from pansharp.source.zarr import ZarrSource
 
 __all__ = ["describe", "finish"]
 
@@ -30,8 +31,8 @@ log = logging.getLogger("pansharp.readers.pair")
 
 
 def describe(
-    high: RasterSource,
-    low: Sequence[RasterSource],
+    high: RasterSource | ZarrSource,
+    low: Sequence[RasterSource | ZarrSource],
     ms_source: BaseSource,
     alignment: Alignment,
     images: tuple[Image, Sequence[Image]],

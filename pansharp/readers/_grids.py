@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pansharp.errors import GridMismatchError
+from pansharp.errors import GridMismatchError, ReaderError
 from pansharp.geometry.grids import Alignment, AxisMap, Window
+from pansharp.geometry.ortho import gdal_errors
 from pansharp.scene import IDENTITY
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ __all__ = [
 _STRAIGHT = 0.05
 #: PAN pixels below which a difference from whole numbers is rounding of the file's header.
 _NOISE = 1e-5
+#: Coordinates that no system has, metres or degrees.
+_FARTHEST = 1e12
 #: Smallest ratio that can be fused.
 MIN_RATIO = 1.5
 
@@ -63,9 +66,20 @@ class Grid:
 
     @classmethod
     def of(cls, dataset: DatasetReader, image: Image | None = None) -> Grid:
-        """Grid of an open dataset, the image's where that is given."""
+        """Grid of an open dataset, the image's where that is given.
+
+        Raises
+        ------
+        ReaderError
+            Its transform holds numbers that no map has.
+        """
         a, b, c, d, e, f = tuple(dataset.transform)[:6]
         name = str(dataset.name) if image is None else image.name
+        if not all(abs(number) <= _FARTHEST for number in (a, b, c, d, e, f)):
+            raise ReaderError(
+                f"the georeference of '{name}' holds absurd numbers; its header is damaged, copy "
+                "or download it again"
+            )
         known = image is not None and image.known
         return cls(name, tuple(dataset.shape), (a, b, c, d, e, f), dataset.crs, known)
 
@@ -137,6 +151,11 @@ def relative(pan: Grid, ms: Grid) -> Placement:
 
     (c0, r0), (c1, r1) = to_pan(ma, md), to_pan(mb, me)
     c2, r2 = to_pan(mc - c, mf - f)
+    if not all(abs(number) <= _FARTHEST for number in (c0, c1, c2, r0, r1, r2)):
+        raise GridMismatchError(
+            f"the pixels or places of '{pan.label}' and '{ms.label}' are absurdly far apart; a "
+            "georeference is broken"
+        )
     return Placement((c0, c1, c2), (r0, r1, r2))
 
 
@@ -267,7 +286,11 @@ def warp_grid(
     a, b, c, d, e, f = ms.transform
     x, y = a * cols + b * rows + c, d * cols + e * rows + f
     if pan.crs is not None and ms.crs is not None:
-        x, y = (np.asarray(v) for v in project(ms.crs, pan.crs, x.tolist(), y.tolist()))
+        try:
+            found_there = project(ms.crs, pan.crs, x.tolist(), y.tolist())
+        except gdal_errors():  # coordinates outside the system's range
+            found_there = ([math.inf], [math.inf])
+        x, y = (np.asarray(v) for v in found_there)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise GridMismatchError(
             f"'{ms.label}' cannot be expressed in the coordinate system of '{pan.label}'; "

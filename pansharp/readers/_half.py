@@ -27,6 +27,7 @@ from pansharp.readers._rpc import (
 )
 from pansharp.readers._sidecar import Fields
 from pansharp.readers._virtual import Image, Tile, mosaic, placed_at
+from pansharp.readers._zarr import in_store, read_raster
 from pansharp.scene import IDENTITY
 from pansharp.source import open_raster
 
@@ -125,6 +126,10 @@ def half_of(path: str) -> Half:
     reader = _reader_of(path)
     if reader is not None:
         return reader.half(path)
+    if in_store(path):
+        raster = read_raster(path)
+        facts = ImageFacts(placed=raster.crs is not None)
+        return Half((Image.of(path),), facts=facts, shape=raster.shape[1:])
     with open_raster(path) as dataset:
         tags = {str(key): str(value) for key, value in dataset.tags(ns="RPC").items()}
         placed = dataset.crs is not None
@@ -265,6 +270,8 @@ def open_halves(
 
 def _with_fill(image: Image, value: float) -> Image:
     """The same image with a nodata value, unless it declares one."""
+    if in_store(image.source):
+        return image  # it declares its fill, or what it holds is looked at
     with open_raster(image.source) as dataset:
         if dataset.nodatavals[0] is not None:
             return image

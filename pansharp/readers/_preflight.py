@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
     from pansharp.source import BaseSource, RasterSource
+    from pansharp.source.zarr import ZarrSource
 
 __all__ = ["check_complete", "check_not_empty", "has_fill"]
 
@@ -29,13 +30,13 @@ _SAMPLE, _SWEEP = 64, 1024
 _FILL = 16
 
 
-def check_complete(source: RasterSource) -> None:
+def check_complete(source: RasterSource | ZarrSource) -> None:
     """Make sure that a file holds all the blocks that its header promises.
 
     Parameters
     ----------
-    source : RasterSource
-        File.
+    source : RasterSource or ZarrSource
+        File, or array of a store.
 
     Raises
     ------

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pansharp.source import BaseSource
 
-__all__ = ["thin"]
+__all__ = ["repetition", "thin"]
 
 #: Largest number of repetitions that is looked for.
 _MOST = 16
@@ -49,7 +49,7 @@ def thin(source: BaseSource, alignment: Alignment) -> tuple[BaseSource, Alignmen
     note : str or None
         What was found.
     """
-    found = _repetition(source)
+    found = repetition(source)
     if found is None:
         return source, alignment, None
     step, row, col = found
@@ -68,7 +68,7 @@ def _coarse(axis: AxisMap, step: int, start: int) -> AxisMap:
     return AxisMap(axis.scale * step, axis.to_pan(middle))
 
 
-def _repetition(source: BaseSource) -> tuple[int, int, int] | None:
+def repetition(source: BaseSource) -> tuple[int, int, int] | None:
     """Repetitions and first whole block (row, column); None for ordinary images."""
     if min(source.height, source.width) < 4 * _MOST:
         return None

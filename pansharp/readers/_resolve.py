@@ -10,17 +10,18 @@ Where the user names both halves, only the family whose files both are is looked
 
 from __future__ import annotations
 
+import os
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pansharp.errors import AmbiguousReaderError, ReaderError, UnknownFormatError
 from pansharp.readers._archive import archive_stem
 from pansharp.readers._base import FileOpener, Finder, Found, only_scene, readers
-from pansharp.readers._scan import folders_below
+from pansharp.readers._scan import files_below, folders_below, is_store, remembered
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pansharp.readers._base import Reader
     from pansharp.scene import Scene
@@ -64,8 +65,9 @@ def choose(path: str, name: str | None = None) -> tuple[Reader, str]:
     outside = path.partition(INSIDE)[0] if INSIDE in path else path
     if local and not Path(outside).exists():
         raise ReaderError(f"'{path}' does not exist; check the path")
-    if local and Path(path).is_dir():
-        scene = _scene_of(path)
+    if local and Path(path).is_dir() and not is_store(path):
+        with remembered():
+            scene = _scene_of(path)
         return (readers.get("pair"), path) if scene is None else _opened(scene)
     return _surest(path), path
 
@@ -171,26 +173,40 @@ def find_scenes(path: str | os.PathLike[str], *, depth: int = 8) -> list[Found]:
     ReaderError
         The path does not exist, or is an archive that is damaged.
     """
-    from pansharp.readers._siblings import find_pairs
-
     given = str(path)
     if not Path(given).exists():
         raise ReaderError(f"'{given}' does not exist; check the path")
-    if not Path(given).is_dir():
+    if not Path(given).is_dir() or is_store(given):
         reader = _surest(given)
         own = next(key for key in readers.names() if readers.get(key) is reader)
         if isinstance(reader, Finder):
             return reader.find(given)
         return [Found(given, Path(given).stem, own, (given,))]
+    with remembered():
+        return _all_below(given, depth)
+
+
+def _all_below(given: str, depth: int) -> list[Found]:
+    from pansharp.readers._siblings import find_pairs
+
+    real = cache(os.path.realpath)
     found = _deliveries(given, depth=depth)
     found += _archives(given, found, depth=depth)
-    claimed = {Path(file).parent.resolve() for scene in found for file in scene.files}
+    claimed = {real(os.path.dirname(file) or ".") for scene in found for file in scene.files}
     for folder in folders_below(given, depth=depth):
-        if folder.resolve() in claimed:
+        if real(str(folder)) in claimed or _only_holds(folder, claimed, real):
             continue
         for pair in find_pairs(str(folder)):
             files = (pair.pan, *pair.ms)
-            if not any(Path(file).parent.resolve() in claimed for file in files):
+            if not any(real(os.path.dirname(file) or ".") in claimed for file in files):
                 name = Path(pair.pan).stem
                 found.append(Found(pair.pan, name, "pair", files, "PAN and MS beside each other"))
     return sorted({scene.path: scene for scene in found}.values(), key=lambda scene: scene.path)
+
+
+def _only_holds(folder: Path, claimed: set[str], real: Callable[[str], str]) -> bool:
+    """Whether a folder has no files, and nothing but folders of deliveries (PAN beside MUL)."""
+    children = folders_below(folder, depth=1)[1:]
+    if not children or files_below(folder, depth=0):
+        return False
+    return all(real(str(child)) in claimed for child in children)

@@ -12,9 +12,9 @@ from pansharp.readers._grids import Grid, overlap, place
 from pansharp.source import open_raster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["Pair", "find_pair", "find_pairs"]
+__all__ = ["Pair", "find_pair", "find_pairs", "partner_stems"]
 
 _SUFFIXES = (".tif", ".tiff", ".ntf", ".jp2", ".img", ".vrt", ".dat", ".bsq", ".bil", ".bip")
 _IGNORED = re.compile(
@@ -122,8 +122,10 @@ def find_pairs(folder: str) -> list[Pair]:
     files = _rasters(root)
     pairs = _by_names(files)
     if not pairs:
-        for child in sorted(p for p in root.iterdir() if p.is_dir()):
-            for other in _component_folders(child, "pan"):
+        children = sorted(p for p in root.iterdir() if p.is_dir())
+        there = {child.name.lower(): child for child in children}
+        for child in children:
+            for other in _component_folders(child, "pan", there):
                 pairs += _across(child, other)
     if not pairs and len(files) <= _OPEN_LIMIT:
         facts = [fact for file in files if (fact := _facts(file)) and not fact.product]
@@ -146,7 +148,7 @@ def _partner(path: Path) -> Pair:
     words = _words(path.stem)
     is_pan = own.bands == 1 or ("msi" in words and "hsi" not in words)
     role = "pan" if is_pan else "ms"
-    stems = _partner_stems(path.stem, role)
+    stems = partner_stems(path.stem, role)
     folders = [path.parent, *_component_folders(path.parent, role)]
     grand = path.parent.resolve().parent
     if grand not in folders:
@@ -178,7 +180,7 @@ def _words(stem: str) -> list[str]:
     return [re.sub(r"\d+$", "", word) for word in re.split(r"[^a-z0-9]+", stem.lower())]
 
 
-def _partner_stems(stem: str, role: str) -> list[str]:
+def partner_stems(stem: str, role: str) -> list[str]:
     """Names (lower case) that the other half may have, the likeliest first."""
     table = [(pan, ms) for pan in _PAN_WORDS for ms in _MS_WORDS[pan]]
     changes = table if role == "pan" else [(ms, pan) for pan, ms in table]
@@ -196,10 +198,18 @@ def _partner_stems(stem: str, role: str) -> list[str]:
     return list(dict.fromkeys(stems))
 
 
-def _component_folders(folder: Path, role: str) -> list[Path]:
-    """Sibling folders that hold the other component, such as …_MUL beside …_PAN."""
+def _component_folders(
+    folder: Path, role: str, there: Mapping[str, Path] | None = None
+) -> list[Path]:
+    """Sibling folders that hold the other component, such as …_MUL beside …_PAN.
+
+    `there`: the folders beside it by name, where they are known.
+    """
+    if there is not None:
+        names = dict.fromkeys(partner_stems(folder.name, role))
+        return [there[name] for name in names if name in there]
     home = folder.resolve()
-    names = dict.fromkeys(_partner_stems(home.name, role))
+    names = dict.fromkeys(partner_stems(home.name, role))
     if not names or not home.parent.is_dir():
         return []
     there = {p.name.lower(): p for p in home.parent.iterdir() if p.is_dir()}
@@ -227,7 +237,7 @@ def _named(files: list[Path], stems: list[str], suffix: str) -> list[Path]:
 def _by_names(files: list[Path]) -> list[Pair]:
     pairs = []
     for file in files:
-        named = _named(files, _partner_stems(file.stem, "pan"), file.suffix)
+        named = _named(files, partner_stems(file.stem, "pan"), file.suffix)
         own = _facts(file) if named else None
         if own and not own.product and len(named) == 1:
             pair = Pair(str(file), (str(named[0]),))
@@ -246,7 +256,7 @@ def _across(pan_folder: Path, ms_folder: Path) -> list[Pair]:
         own = _facts(file)
         if own is None or own.product or own.bands != 1:
             continue
-        found = _named(others, [*_partner_stems(file.stem, "pan"), file.stem], file.suffix)
+        found = _named(others, [*partner_stems(file.stem, "pan"), file.stem], file.suffix)
         found = found or _fitting(own, others, is_pan=True)
         pairs += [Pair(str(file), (str(other),)) for other in found]
     return pairs

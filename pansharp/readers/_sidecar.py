@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from xml.etree.ElementTree import Element
 
-__all__ = ["Fields", "beside", "clean", "local_name", "read_text", "read_xml", "walk"]
+__all__ = ["Fields", "beside", "clean", "local_name", "printable", "read_text", "read_xml", "walk"]
 
 #: Bytes that no sidecar has: the largest ones seen (ISD of long strips) stay below 4 MiB.
 _LIMIT = 32 * 2**20
@@ -230,7 +230,7 @@ class Fields:
         """
         found = (clean(self.values.get(name.lower())) for name in names)
         text = next((text for text in found if text), None)
-        return None if text is None else _printable(text)
+        return None if text is None else printable(text)
 
     def number(
         self,
@@ -366,12 +366,13 @@ def _float(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The text on one line; what cannot be printed becomes a question mark."""
     line = " ".join(text.split())
     return line if line.isprintable() else "".join(c if c.isprintable() else "?" for c in line)
 
 
 def _short(text: str, limit: int = 40) -> str:
     """A value for a message: one line, printable, not long."""
-    line = _printable(text)
+    line = printable(text)
     return line if len(line) <= limit else line[:limit] + "..."

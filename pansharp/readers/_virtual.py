@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
+from pansharp.source.raster import band_texts
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -94,6 +96,7 @@ def mosaic(
     shape: tuple[int, int],
     transform: Affine6 | None,
     crs: str | None,
+    bands: Sequence[int] | None = None,
 ) -> str:
     """Text of a virtual raster over tiles of one kind; nothing is read.
 
@@ -109,25 +112,29 @@ def mosaic(
         a b c d e f of the mosaic.
     crs : str or None
         Coordinate system, WKT.
+    bands : sequence of int, optional
+        Bands of the tiles, counted from 1, in the order of the mosaic's; default all.
 
     Returns
     -------
     str
         XML that rasterio opens.
     """
-    bands = "".join(_band(tiles, pattern, index) for index in range(1, pattern.count + 1))
+    chosen = range(1, pattern.count + 1) if bands is None else bands
+    content = "".join(
+        _band(tiles, pattern, index, number) for number, index in enumerate(chosen, start=1)
+    )
     place = f"<SRS>{escape(crs)}</SRS>" if crs else ""
     if transform is not None:
         a, b, c, d, e, f = (repr(float(value)) for value in transform)
         place += f"<GeoTransform>{c}, {a}, {b}, {f}, {d}, {e}</GeoTransform>"
-    return (
-        f'<VRTDataset rasterXSize="{shape[1]}" rasterYSize="{shape[0]}">{place}{bands}</VRTDataset>'
-    )
+    head = f'<VRTDataset rasterXSize="{shape[1]}" rasterYSize="{shape[0]}">'
+    return f"{head}{place}{content}</VRTDataset>"
 
 
-def _band(tiles: Sequence[Tile], pattern: DatasetReader, index: int) -> str:
+def _band(tiles: Sequence[Tile], pattern: DatasetReader, index: int, number: int) -> str:
     kind = _TYPES[pattern.dtypes[index - 1]]
-    nodata, name = pattern.nodatavals[index - 1], pattern.descriptions[index - 1]
+    nodata, name = pattern.nodatavals[index - 1], band_texts(pattern)[index - 1]
     inside = f"<NoDataValue>{nodata!r}</NoDataValue>" if nodata is not None else ""
     inside += f"<Description>{escape(name)}</Description>" if name else ""
     rows, cols = pattern.block_shapes[index - 1]
@@ -142,7 +149,7 @@ def _band(tiles: Sequence[Tile], pattern: DatasetReader, index: int) -> str:
             f'<SrcRect xOff="0" yOff="0" {size}/>'
             f'<DstRect xOff="{tile.col}" yOff="{tile.row}" {size}/></SimpleSource>'
         )
-    return f'<VRTRasterBand dataType="{kind}" band="{index}">{inside}</VRTRasterBand>'
+    return f'<VRTRasterBand dataType="{kind}" band="{number}">{inside}</VRTRasterBand>'
 
 
 def placed_at(image: Image, transform: Affine6) -> Image:

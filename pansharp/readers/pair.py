@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from pansharp.errors import BandMismatchError, GridMismatchError
+from pansharp.errors import BandMismatchError, GridMismatchError, UnknownFormatError
 from pansharp.readers import _metadata as metadata
 from pansharp.readers._base import readers
 from pansharp.readers._compose import describe, finish
@@ -19,7 +20,9 @@ from pansharp.readers._grids import (
 from pansharp.readers._preflight import check_complete, check_not_empty, has_fill
 from pansharp.readers._repeated import thin
 from pansharp.readers._siblings import find_pair
+from pansharp.readers._upsampled import own_grid, same_grid, stack_halves
 from pansharp.readers._virtual import Image
+from pansharp.readers._zarr import in_store, read_raster
 from pansharp.source import (
     UNSET,
     RasterSource,
@@ -28,6 +31,7 @@ from pansharp.source import (
     WarpedSource,
     empty_bands,
 )
+from pansharp.source.zarr import ZarrSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
     from pansharp.scene import Scene
     from pansharp.sensors import SensorProfile
     from pansharp.source import BaseSource, Unset
+
+    FileSource: TypeAlias = RasterSource | ZarrSource
 
 __all__ = ["PairReader", "open_pair"]
 
@@ -61,6 +67,16 @@ class PairReader:
         ratio: float | None = None,
     ) -> Scene:
         """Open the pair that a file or folder belongs to (errors: :func:`open_pair`)."""
+        stack = stack_halves(path) if Path(path).is_file() else None
+        if stack is not None:
+            if ratio is None:
+                raise UnknownFormatError(
+                    f"'{path}' is a stack of a PAN and MS bands of one "
+                    "size: the MS was upsampled before; give --ratio N, the size of an MS pixel in "
+                    "PAN pixels before that"
+                )
+            scene = open_pair(stack[0], [stack[1]], sensor=sensor, nodata=nodata, ratio=ratio)
+            return replace(scene, name=Path(path).stem)
         pair = find_pair(path)
         return open_pair(
             pair.pan, pair.ms, guide=pair.guide, sensor=sensor, nodata=nodata, ratio=ratio
@@ -100,7 +116,8 @@ def open_pair(
         Value of pixels without data in both, instead of the files' own.
     ratio : float, optional
         MS pixel size over PAN pixel size, instead of what the grids say. The first corner of
-        the MS stays where the files put it, and repeated pixels are not thinned out.
+        the MS stays where the files put it, and repeated pixels are not thinned out. An MS on
+        the very grid of the PAN was upsampled: it is brought back to its own grid.
     fill : float, optional
         Value that pixels without data have by the vendor's rule, where the files declare none.
 
@@ -136,10 +153,14 @@ def open_pair(
     _check_stack(grids)
     if not guide:
         _check_pan_bands(high, low)
-    alignment, notes = place(pan_grid, grids[0], ratio)
+    ms_source: BaseSource = StackSource(low) if len(low) > 1 else low[0]
+    alignment: Alignment | None
+    if ratio is not None and same_grid(pan_grid, grids[0]):
+        ms_source, alignment, notes = own_grid(ms_source, ratio, images[0].name)
+    else:
+        alignment, notes = place(pan_grid, grids[0], ratio)
     if ratio is not None:
         notes += (f"ratio {ratio:g} as given, whatever the files say",)
-    ms_source: BaseSource = StackSource(low) if len(low) > 1 else low[0]
     if alignment is None:
         warped, alignment, note = _warped(pan_grid, grids[0], low, value, ratio)
         ms_source = StackSource(warped) if len(warped) > 1 else warped[0]
@@ -148,6 +169,7 @@ def open_pair(
         ms_source, alignment, found = thin(ms_source, alignment)
         notes += () if found is None else (found,)
     notes += notes_of_fill
+    notes += tuple(n for s in (high, *low) if isinstance(s, ZarrSource) for n in s.raster.notes)
     _check_ratio(alignment, pan_grid, grids[0])
     if cube:
         ms_source, aside = _screened(low, ms_source)
@@ -160,13 +182,21 @@ def open_pair(
     return finish(scene, notes, pan_grid, system, images[0].name)
 
 
-def _source(image: Image, nodata: float | Unset) -> RasterSource:
+def _source(image: Image, nodata: float | Unset) -> FileSource:
+    if in_store(image.source):
+        return ZarrSource(read_raster(image.source), nodata=nodata)
     return RasterSource(image.source, nodata=nodata, label=image.label)
 
 
+def _renewed(source: FileSource, nodata: float) -> FileSource:
+    if isinstance(source, ZarrSource):
+        return ZarrSource(source.raster, nodata=nodata)
+    return RasterSource(source.path, nodata=nodata, label=source.label)
+
+
 def _declare_fill(
-    high: RasterSource, low: list[RasterSource], fill: float | None
-) -> tuple[RasterSource, list[RasterSource], float | None, tuple[str, ...]]:
+    high: FileSource, low: list[FileSource], fill: float | None
+) -> tuple[FileSource, list[FileSource], float | None, tuple[str, ...]]:
     """Give a nodata value to images that declare none and hold fill; also return it."""
     groups = {"PAN": [high], "MS": low}
     if fill is None:
@@ -178,15 +208,15 @@ def _declare_fill(
     if not empty:
         return high, low, None, ()
     if "PAN" in empty:
-        high = RasterSource(high.path, nodata=value, label=high.label)
+        high = _renewed(high, value)
     if "MS" in empty:
-        low = [RasterSource(source.path, nodata=value, label=source.label) for source in low]
+        low = [_renewed(source, value) for source in low]
     note = f"{why.format(' and the '.join(empty))} as nodata"
     return high, low, value, (f"{note} there" if fill is None else note,)
 
 
 def _screened(
-    low: Sequence[RasterSource], source: BaseSource
+    low: Sequence[FileSource], source: BaseSource
 ) -> tuple[ScreenedSource, tuple[str, ...]]:
     """Set the bands aside that hold nothing or are flagged as bad."""
     stack: BaseSource = StackSource(low) if len(low) > 1 else low[0]
@@ -223,7 +253,7 @@ def _check_stack(grids: Sequence[Grid]) -> None:
             )
 
 
-def _check_pan_bands(high: RasterSource, low: Sequence[RasterSource]) -> None:
+def _check_pan_bands(high: FileSource, low: Sequence[FileSource]) -> None:
     if high.bands == 1:
         return
     swapped = " (maybe PAN and MS are swapped)" if sum(s.bands for s in low) == 1 else ""
@@ -251,7 +281,7 @@ def _check_ratio(alignment: Alignment, pan: Grid, ms: Grid) -> None:
 def _warped(
     pan: Grid,
     ms: Grid,
-    low: Sequence[RasterSource],
+    low: Sequence[FileSource],
     nodata: float | Unset,
     ratio: float | None,
 ) -> tuple[list[WarpedSource], Alignment, str]:
@@ -260,6 +290,13 @@ def _warped(
     _check_ratio(alignment, pan, ms)
     crs = pan.crs or ms.crs
     target = _FLAT if crs is None else str(crs.to_wkt())
+    stores = [source.label for source in low if isinstance(source, ZarrSource)]
+    if stores:
+        raise GridMismatchError(
+            f"the Zarr raster {stores[0]} lies in another coordinate system than '{pan.label}', or "
+            "turned against it, and Zarr rasters are not resampled; write it as a GeoTIFF, or "
+            "on the other's system"
+        )
     sources = [
         WarpedSource(
             source.path,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, cast
 from weakref import WeakSet
 
@@ -23,14 +25,21 @@ from pansharp.source.base import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from rasterio.io import DatasetReader
 
     from pansharp.source.base import Array, Mask
 
-__all__ = ["DatasetSource", "RasterSource", "WarpedSource", "keep_cached", "open_raster"]
+__all__ = [
+    "DatasetSource",
+    "RasterSource",
+    "WarpedSource",
+    "band_texts",
+    "keep_cached",
+    "open_raster",
+]
 
 #: Bytes of GDAL's block cache for the process; its own default is 5 % of the memory.
 _CACHE_BYTES = 64 * 2**20
@@ -56,7 +65,7 @@ class DatasetSource(BaseSource):
         self._forget()
         dataset = self.dataset()
         self.alpha = self._alpha_of(dataset)
-        names = tuple(dataset.descriptions)
+        names = band_texts(dataset)
         colour = [i for i in range(dataset.count) if i + 1 != self.alpha]
         self.bands, self.height, self.width = len(colour), dataset.height, dataset.width
         if bands is not None:
@@ -68,7 +77,8 @@ class DatasetSource(BaseSource):
         given = [dataset.nodatavals[i] if isinstance(nodata, Unset) else nodata for i in colour]
         self.nodata = given[0]
         self._blank_values = tuple(as_dtype(value, self.dtype) for value in given)
-        self.band_names = tuple(names[i] for i in colour) if all(names[i] for i in colour) else ()
+        named = [name for i in colour if (name := names[i])]
+        self.band_names = tuple(named) if len(named) == len(colour) else ()
         self._masked = self.alpha is None and _has_mask(dataset, self._indexes[0])
         if window is not None:
             self._check(window)
@@ -352,13 +362,13 @@ def open_raster(path: str | Path) -> DatasetReader:
 
     name = str(path)
     # catch_warnings swaps a list of the whole process: one thread at a time.
-    with _OPENING, warnings.catch_warnings():
+    with _OPENING, warnings.catch_warnings(), _undecoded_messages():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         _limit_cache(_CACHE_BYTES)
         try:
             with rasterio.Env(GDAL_NUM_THREADS="1"):
                 dataset = rasterio.open(name)
-        except RasterioError as problem:
+        except (RasterioError, UnicodeDecodeError) as problem:
             raise ReaderError(_why_not(name)) from problem
     if dataset.count == 0:
         inside = dataset.subdatasets
@@ -370,6 +380,30 @@ def open_raster(path: str | Path) -> DatasetReader:
         raise ReaderError(f"'{name}' holds complex numbers; give intensities instead")
     _limit_cache(_block_row_bytes(dataset))
     return dataset
+
+
+@contextmanager
+def _undecoded_messages() -> Iterator[None]:
+    """Drop what rasterio prints when GDAL quotes bytes of a file that are no text."""
+    kept = sys.unraisablehook
+
+    def hook(problem: sys.UnraisableHookArgs) -> None:
+        if not isinstance(problem.exc_value, UnicodeDecodeError):
+            kept(problem)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = kept
+
+
+def band_texts(dataset: DatasetReader) -> tuple[str | None, ...]:
+    """Descriptions of the bands; none where the file holds bytes that are no text."""
+    try:
+        return tuple(dataset.descriptions)
+    except UnicodeDecodeError:
+        return (None,) * int(dataset.count)
 
 
 def _why_not(name: str) -> str:
@@ -423,7 +457,7 @@ def _alpha_band(dataset: DatasetReader) -> int | None:
     last = dataset.count
     if not _labelled_alpha(dataset):
         return None
-    name = dataset.descriptions[-1]
+    name = band_texts(dataset)[-1]
     if name and "alpha" not in name.lower():
         return None
     if hasattr(dataset, "src_dataset"):  # a warped view: the warper has made its alpha

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,8 +141,25 @@ class MaxarReader:
 
 def _pairs(there: Sequence[Product]) -> list[tuple[Product, list[Product]]]:
     """Every PAN with its MS, or with both halves of it."""
-    found = ((pan, products.partners(pan, "ms", there)) for pan in there if pan.role == "pan")
-    return [(pan, _halves(low)) for pan, low in found if low]
+    # Archives hold thousands of products: only those of the same order, or where it lacks the
+    # other half those with the same catalogue number, can be partners.
+    orders: defaultdict[str, list[Product]] = defaultdict(list)
+    for product in there:
+        orders[product.part[:12]].append(product)
+    catalogues: defaultdict[str, list[Product]] = defaultdict(list)
+    pairs = []
+    for pan in there:
+        if pan.role != "pan":
+            continue
+        near = orders[pan.part[:12]]
+        if pan.catalogue and not any(p.part == pan.part and p.role == "ms" for p in near):
+            if not catalogues:
+                for product in there:
+                    catalogues[product.catalogue or ""].append(product)
+            near = list(dict.fromkeys([*near, *catalogues[pan.catalogue]]))
+        if low := products.partners(pan, "ms", near):
+            pairs.append((pan, _halves(low)))
+    return pairs
 
 
 def _opener(pan: Product, low: Sequence[Product]) -> Path:

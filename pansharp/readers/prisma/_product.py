@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pansharp.acquisition import BandConstants, ImageFacts
 from pansharp.errors import ReaderError
 from pansharp.readers._grids import Grid
-from pansharp.readers._sidecar import Fields
+from pansharp.readers._sidecar import Fields, printable
 from pansharp.readers._spectrum import joined_bands, left_out
 from pansharp.scene import IDENTITY
 from pansharp.source.hdf5 import image_dataset, open_hdf5
@@ -160,14 +160,15 @@ def read_product(path: str, join: str = "vnir") -> Product:
 def _level(file: Any, path: str) -> str:
     try:
         swaths = file.get(_SWATHS)
-        groups = [str(name) for name in swaths] if swaths is not None else []
+        # A dataset of that name can be walked through as well: all its pixels.
+        groups = [str(name) for name in swaths] if hasattr(swaths, "keys") else []
         there = groups or [str(name) for name in file]
     except (OSError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
         raise ReaderError(f"'{path}' is damaged; copy or download it again") from problem
     for level in _LEVELS:
         if f"PRS_{level}_HCO" in groups:
             return level
-    shown = ", ".join(there[:_SHOWN]) or "none"
+    shown = printable(", ".join(there[:_SHOWN])) or "none"
     raise ReaderError(
         f"'{path}' is not a PRISMA L1/L2D file: {_SWATHS}/PRS_L2D_HCO/… not found (groups "
         f"present: {shown})"
