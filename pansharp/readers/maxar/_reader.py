@@ -156,7 +156,7 @@ def _pairs(there: Sequence[Product]) -> list[tuple[Product, list[Product]]]:
             if not catalogues:
                 for product in there:
                     catalogues[product.catalogue or ""].append(product)
-            near = list(dict.fromkeys([*near, *catalogues[pan.catalogue]]))
+            near = [*near, *(p for p in catalogues[pan.catalogue] if p not in near)]
         if low := products.partners(pan, "ms", near):
             pairs.append((pan, _halves(low)))
     return pairs
