@@ -11,6 +11,7 @@ Everything goes through the command line. A check that fails ends the benchmark 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -146,7 +147,9 @@ def remains(out: Path, scratch: Path | None = None) -> list[str]:
 
 def check_database(out: Path) -> None:
     """Let SQLite look through the state."""
-    with sqlite3.connect(f"file:{out / '.pansharp' / 'batch.sqlite'}?mode=ro", uri=True) as state:
+    place = f"file:{out / '.pansharp' / 'batch.sqlite'}?mode=ro"
+    # Leaving a connection's own context does not close it, and an open file holds its disk.
+    with contextlib.closing(sqlite3.connect(place, uri=True)) as state:
         (told,) = state.execute("PRAGMA integrity_check").fetchone()
     need(told == "ok", f"the state is damaged: {told}")
 

@@ -149,7 +149,8 @@ def gpu_cluster(
             "host": "127.0.0.1",
         },
     }
-    with SpecCluster(workers=specs, scheduler=scheduler) as cluster:
+    cluster: Any = SpecCluster(workers=specs, scheduler=scheduler)  # type: ignore[no-untyped-call]
+    with cluster:
         yield cluster
 
 
