@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import adaptation
+import batch
 import common
 import engine_overhead
 import gdal
@@ -51,6 +52,12 @@ def _memory(folder: str) -> str:
     results = memory.main(["--folder", folder, *sizes, "--repeats", "1", "--models", "brovey"])
     positive(result.median(name) for result in results for name in ("wall", "cpu", "peak"))
     return memory.report(results, 512)
+
+
+def _batch(folder: str) -> str:
+    # Fails by itself where a promise is not kept; only the time of the rerun is let go.
+    sizes = ["--scenes", "6", "--broken", "2", "--limit", "600"]
+    return batch.main(["--folder", folder, "archive", *sizes, "--model", "brovey"])
 
 
 def _vendors(folder: str) -> str:
@@ -133,6 +140,7 @@ def main() -> None:
         "memory": _memory,
         "networks": _networks,
         "vendors": _vendors,
+        "batch": _batch,
         "indices": _indices,
         # Last: they load torch into this process, and memory of children counts from its size.
         "engine_overhead": _engine,

@@ -161,6 +161,7 @@ def fuse_tiles(
     *,
     tile: int = CLASSICAL_TILE,
     workers: int = 1,
+    rows: tuple[int, int] | None = None,
 ) -> Generator[T, None, None]:
     """Fuse a scene tile by tile; results come in row-major order.
 
@@ -177,6 +178,8 @@ def fuse_tiles(
         Work tile in PAN pixels.
     workers : int
         Threads.
+    rows : tuple of int, optional
+        First row of tiles, and the one behind the last; default all.
 
     Yields
     ------
@@ -184,6 +187,7 @@ def fuse_tiles(
         What `finish` returned.
     """
     grid = TileGrid(scene.shape[1:], tile=tile)
+    tiles = grid if rows is None else _tiles(grid, *rows)
     halo = fuser.halo
     workers = cube_workers(scene, workers)
 
@@ -191,7 +195,13 @@ def fuse_tiles(
         chip = read_chip(scene, item.core, halo)
         return finish(chip.window, fuser(chip), chip.valid)
 
-    yield from ordered_map(one, grid, workers=workers)
+    yield from ordered_map(one, tiles, workers=workers)
+
+
+def _tiles(grid: TileGrid, first: int, end: int) -> list[Tile]:
+    """The tiles of some rows of tiles."""
+    across = len(grid.cols)
+    return [grid[index] for index in range(first * across, end * across)]
 
 
 def blend_tiles(
@@ -206,6 +216,7 @@ def blend_tiles(
     progress: Callable[[float, float, str], None] | None = None,
     label: str = "",
     bands: int | None = None,
+    rows: tuple[int, int] | None = None,
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
     """Fuse in overlapping tiles and blend them; pieces partition the scene in row-major bands.
 
@@ -229,24 +240,34 @@ def blend_tiles(
         For progress.
     bands : int, optional
         What the fuser gives; default the bands of the scene.
+    rows : tuple of int, optional
+        First row of tiles, and the one behind the last; default all. The pieces are those that a
+        run over all rows gives, bit for bit: where tiles are blended, the row above is computed
+        too.
 
     Yields
     ------
     tuple of Window and ndarray (band, y, x) float32
     """
     grid = TileGrid(scene.shape[1:], tile=tile, overlap=overlap, multiple_of=multiple)
-    blender = Blender(grid, bands or scene.bands, kind)
     halo = fuser.halo
+    first, end = rows or (0, len(grid.rows))
+    lead = first - 1 if first and grid.overlap and kind != "crop" else first
+    blender = Blender(grid, bands or scene.bands, kind, first=lead * len(grid.cols))
+    tiles = _tiles(grid, lead, end)
 
     def one(item: Tile) -> NDArray[np.float32]:
         return fuser(read_chip(scene, item.window, halo))
 
-    results = ordered_map(one, grid, workers=workers)
-    for done, (item, fused) in enumerate(zip(grid, results, strict=True), 1):
-        yield from blender.add(item, fused)
+    results = ordered_map(one, tiles, workers=workers)
+    for done, (item, fused) in enumerate(zip(tiles, results, strict=True), 1):
+        pieces = blender.add(item, fused)
+        if item.row_index >= first:
+            yield from pieces
         if progress:
-            progress(done, len(grid), label)
-    blender.finish()
+            progress(done, len(tiles), label)
+    if end == len(grid.rows):
+        blender.finish()
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,18 @@ if TYPE_CHECKING:
     from pansharp.writers.base import Writer
     from pansharp.writers.stream import Stream
 
-__all__ = ["FuseOptions", "Product", "evaluate_scene", "fuse", "fuse_arrays", "fuse_to_file"]
+__all__ = [
+    "FuseOptions",
+    "Product",
+    "evaluate_scene",
+    "fuse",
+    "fuse_arrays",
+    "fuse_to_file",
+    "plain_card",
+    "product_block",
+    "product_profile",
+    "work_tile",
+]
 
 #: Statistics of the source are taken from this many row bands and pixels: QGIS and its like only
 #: need them for a first stretch.
@@ -98,7 +109,7 @@ def fuse_to_file(
     """
     options = options or FuseOptions()
     target = Path(path)
-    profile = _profile(scene, options)
+    profile = product_profile(scene, options)
     begin = time.perf_counter()
     with open_writer(
         target,
@@ -106,7 +117,7 @@ def fuse_to_file(
         format=options.format,
         compress=options.compress,
         overwrite=options.overwrite,
-        block=_block(profile),
+        block=product_block(profile),
     ) as writer:
         outcome = decide(scene, options, folder=target.parent, progress=progress)
         try:
@@ -116,7 +127,7 @@ def fuse_to_file(
             outcome.timings["total"] = time.perf_counter() - begin
         finally:
             outcome.close()
-        card = build_card(outcome) if options.card else _plain_card(outcome)
+        card = build_card(outcome) if options.card else plain_card(outcome)
         writer.set_tags(card_tags(card))
         # Before the product appears: a card that cannot be written must not leave it alone.
         text = card_text(card)
@@ -127,7 +138,7 @@ def fuse_to_file(
     return Product(target, card, saved)
 
 
-def _plain_card(outcome: Outcome) -> dict[str, object]:
+def plain_card(outcome: Outcome) -> dict[str, object]:
     """What the tags say of a product that was not scored; no file is digested."""
     from pansharp import __version__
 
@@ -144,7 +155,14 @@ def _plain_card(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _profile(scene: Scene, options: FuseOptions) -> RasterProfile:
+def product_profile(scene: Scene, options: FuseOptions) -> RasterProfile:
+    """What the product of a scene contains, and what its file says of it.
+
+    Raises
+    ------
+    OptionError
+        Physical values would be rounded to whole numbers.
+    """
     dtype = str(scene.dtype) if options.dtype == "source" else options.dtype
     if dtype == "float64":
         dtype = "float32"
@@ -175,7 +193,7 @@ def _profile(scene: Scene, options: FuseOptions) -> RasterProfile:
     )
 
 
-def _block(profile: RasterProfile) -> int:
+def product_block(profile: RasterProfile) -> int:
     """Edge of the file's blocks: a block of all bands must fit a work tile."""
     return 512 if profile.count <= _TILE_SAMPLES // 512**2 else 256
 
@@ -257,6 +275,15 @@ def source_statistics(scene: Scene) -> tuple[dict[str, str], ...]:
     )
 
 
+def work_tile(outcome: Outcome, options: FuseOptions, block: int) -> int:
+    """Side of the tiles that a product is made in, PAN pixels: a multiple of the file's blocks."""
+    # Without context a small tile stays in cache; with it, a large one reads less twice.
+    usual = CLASSICAL_TILE if outcome.fuser.halo else block
+    # Cubes: a tile of all bands must stay small, whatever their number.
+    limit = math.isqrt(_TILE_SAMPLES // outcome.scene.bands)
+    return max(block, min(options.tile or usual, limit) // block * block)
+
+
 def _write(
     outcome: Outcome,
     writer: Writer,
@@ -265,12 +292,7 @@ def _write(
     progress: Callable[[float, float, str], None] | None,
 ) -> None:
     dtype = np.dtype(profile.dtype)
-    block = writer.block
-    # Without context a small tile stays in cache; with it, a large one reads less twice.
-    usual = CLASSICAL_TILE if outcome.fuser.halo else block
-    # Cubes: a tile of all bands must stay small, whatever their number.
-    limit = math.isqrt(_TILE_SAMPLES // outcome.scene.bands)
-    tile = max(block, min(options.tile or usual, limit) // block * block)
+    tile = work_tile(outcome, options, writer.block)
 
     def finish(
         window: Window, fused: NDArray[np.float32], valid: NDArray[np.bool_] | None
@@ -328,7 +350,7 @@ def fuse(
 
         scene = open_scene(scene)
     outcome = decide(scene, chosen, folder=None, progress=progress)  # type: ignore[arg-type]
-    card = build_card(outcome) if chosen.card else _plain_card(outcome)
+    card = build_card(outcome) if chosen.card else plain_card(outcome)
     product = lazy_product(outcome, card)
     register_stream(product.data.name, _stream(outcome, card, chosen))
     return product
@@ -340,8 +362,8 @@ def _stream(outcome: Outcome, card: dict[str, object], options: FuseOptions) -> 
     def stream(fused: xr.DataArray, path: Path, **given: Any) -> None:
         mine = {key: given.pop(key) for key in ("dtype", "workers") if key in given}
         chosen = replace(options, **mine)
-        profile = _profile(outcome.scene, chosen)
-        with open_writer(path, profile, block=_block(profile), **given) as writer:
+        profile = product_profile(outcome.scene, chosen)
+        with open_writer(path, profile, block=product_block(profile), **given) as writer:
             _write(outcome, writer, profile, chosen, None)
             writer.set_tags(card_tags(card))
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pansharp.adaptation.trial import Trial
     from pansharp.models.base import Fuser
 
-__all__ = ["adapt", "anchored", "resolve_device", "use_threads"]
+__all__ = ["adapt", "anchored", "gpu_count", "resolve_device", "use_threads"]
 
 
 def adapt(
@@ -74,6 +74,11 @@ def resolve_device(name: str) -> str:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ModelError(f"--device {name} needs a CUDA device and there is none; use cpu")
     return name
+
+
+def gpu_count() -> int:
+    """Number of CUDA devices that this process sees."""
+    return int(torch.cuda.device_count())
 
 
 def use_threads(count: int) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pansharp.options import FuseOptions
+    from pansharp.outcome.network import Predict
     from pansharp.scene import Scene
 
 __all__ = ["Outcome", "check_model", "decide", "is_cube"]
@@ -65,6 +66,7 @@ def decide(
     folder: Path | None,
     budget: int | None = None,
     progress: Callable[[float, float, str], None] | None = None,
+    predict: Predict | None = None,
 ) -> Outcome:
     """Prepare a model on a scene; fit and judge it where that is asked for.
 
@@ -81,6 +83,9 @@ def decide(
         budget are judged on the same blocks.
     progress : callable, optional
         Called with (done, total, label).
+    predict : callable, optional
+        Runs a fitted network over the scene and leaves a fuser that reads its image in the
+        outcome, instead of this process (row bands on a cluster).
 
     Returns
     -------
@@ -102,7 +107,7 @@ def decide(
     if name == "auto" or is_network(name):
         from pansharp.outcome.network import fuse_network
 
-        return fuse_network(scene, options, folder, budget, progress)
+        return fuse_network(scene, options, folder, budget, progress, predict)
     if get_spec(name).tasks == ("hsi",):
         from pansharp.outcome.cube import fuse_cube
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from pansharp.options import FuseOptions
     from pansharp.scene import Scene
 
+    Progress = Callable[[float, float, str], None] | None
+    #: Leaves the fuser of a fitted network's image in the outcome.
+    Predict = Callable[[Outcome, FuseOptions, Path | None, Progress], None]
+
 __all__ = ["fuse_network", "lattice"]
 
 #: Fewest pixels to train on.
@@ -42,6 +46,7 @@ def fuse_network(
     folder: Path | None,
     budget: int | None,
     progress: Callable[[float, float, str], None] | None,
+    predict: Predict | None = None,
 ) -> Outcome:
     """Register, train, judge on unseen blocks, predict, and choose the back-projections.
 
@@ -103,7 +108,7 @@ def fuse_network(
         keep_weights(outcome, options, given)
         outcome.timings["scoring"] = clock.lap()
         return outcome
-    _predict(outcome, options, folder, progress)
+    (predict or _predict)(outcome, options, folder, progress)
     outcome.timings["predicting"] = clock.lap()
     _choose_passes(outcome, allowed, progress)
     outcome.verdict = verdicts[outcome.passes]

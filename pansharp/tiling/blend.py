@@ -48,6 +48,9 @@ class Blender:
         Bands of the predictions.
     kind : {"crop", "linear", "hann"}
         How to go over from one tile to the next; ``"crop"`` takes each tile's core.
+    first : int
+        Tile that comes first, one that starts a row of tiles. Unless it is the very first of a
+        blended grid, the pieces of its row lack what the row above shares with it: drop them.
 
     Raises
     ------
@@ -55,14 +58,16 @@ class Blender:
         For an unknown kind.
     """
 
-    def __init__(self, grid: TileGrid, bands: int, kind: str = "hann") -> None:
+    def __init__(self, grid: TileGrid, bands: int, kind: str = "hann", *, first: int = 0) -> None:
         check_kind(kind)
         if bands < 1:
             raise TilingError(f"predictions with {bands} bands cannot be joined")
         self.grid = grid
         self.bands = bands
         self.kind = kind
-        self._next = 0
+        if first % len(grid.cols):
+            raise TilingError(f"tile {first} does not start a row of tiles")
+        self._next = first
         self._crop = kind == "crop" or grid.overlap == 0
         if not self._crop:
             weights = ramp(kind, grid.overlap).astype(np.float32)
@@ -70,7 +75,7 @@ class Blender:
             self._weight_y = weights[:, np.newaxis]
             self._right = np.empty((bands, 0, 0), np.float32)
             rows = grid.overlap if len(grid.rows) > 1 else 0
-            self._bottom = np.empty((bands, rows, grid.shape[1]), np.float32)
+            self._bottom = np.zeros((bands, rows, grid.shape[1]), np.float32)
 
     def add(self, tile: Tile, array: NDArray[np.float32]) -> list[Piece]:
         """Hand in the prediction of the next tile and receive what it finishes.

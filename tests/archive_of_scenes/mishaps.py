@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -59,8 +60,9 @@ def _truncated(folder: Path) -> None:
 
 
 def _without_ms(folder: Path) -> None:
-    """The copy stopped before the largest file but one."""
-    _image(folder, "-M2AS").unlink()
+    """The second component of the order was not delivered."""
+    for part in folder.glob("*_MUL"):
+        shutil.rmtree(part)
 
 
 def _cut_archive(archive: Path) -> None:
@@ -91,7 +93,7 @@ def _empty(folder: Path) -> None:
 
 MISHAPS = (
     Mishap("truncated image", 0, False, ("incomplete",), _truncated),
-    Mishap("MS missing", 0, False, ("missing", "-M2AS-"), _without_ms),
+    Mishap("MS missing", 0, False, ("multispectral",), _without_ms),
     Mishap("archive cut", 0, True, ("damaged",), _cut_archive),
     Mishap("sidecar unreadable", 1, False, (".rpb",), _unreadable_sidecar),
     Mishap("other ground", 3, False, ("overlap",), _other_ground),

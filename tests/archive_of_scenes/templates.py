@@ -85,6 +85,8 @@ class Template:
                 maxar.ORDER: f"0123{stamp.number:08d}_01_P001",
                 maxar.TIME: f"{stamp.year % 100:02d}JUN{15 + stamp.later:02d}102030",
                 "2019-06-15T": f"{date}T",
+                # The number of the acquisition: by it halves in different orders are partners.
+                "104001004DB6F500": f"10400100{stamp.number:08X}",
             }
         return {
             "0003080123": f"00031{stamp.number:05d}",

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from archive_of_scenes import MISHAPS, write_archive
+from pansharp.batch.finding import find_entries
 from pansharp.errors import PansharpError
-from pansharp.readers import find_scenes, open_scene
+from pansharp.readers import open_scene
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from archive_of_scenes import Archive
+    from pansharp.batch.records import Entry
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +25,12 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     return write_archive(tmp_path_factory.mktemp("archive") / "all", 18)
 
 
+def entries(archive: Archive) -> list[Entry]:
+    return find_entries([str(archive.root)], outside=archive.root.parent / "products")
+
+
 def test_every_delivery_is_found_once(archive: Archive) -> None:
-    found = [archive.of(scene.path) for scene in find_scenes(archive.root)]
+    found = [archive.of(scene.path) for scene in entries(archive)]
     assert sorted(one.path for one in found) == [one.path for one in archive.deliveries]
     assert len(archive.right) == 12
     assert {one.broken for one in archive.broken} == {mishap.name for mishap in MISHAPS}
@@ -34,7 +40,7 @@ def test_every_delivery_is_found_once(archive: Archive) -> None:
 
 
 def test_right_ones_open_and_broken_ones_say_why(archive: Archive) -> None:
-    for found in find_scenes(archive.root):
+    for found in entries(archive):
         delivery = archive.of(found.path)
         with warnings.catch_warnings():
             # Scenes in sensor geometry come without heights, and say so.
