@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pansharp.batch.devices import cluster_gpus, gpu_cluster, visible_gpus
 from pansharp.engine import default_workers
 from pansharp.errors import BatchError
 from pansharp.scratch import Scratch
@@ -42,15 +43,18 @@ class Engine:
     dashboard : str or None
         Address of its dashboard.
     memory : int or None
-        Bytes of a worker of the embedded cluster.
+        Bytes that the smallest worker may use; None where they have no limit.
     embedded : bool
         Whether the workers are the batch's own.
+    gpus : int
+        GPUs that the workers offer.
     """
 
     client: Any
     dashboard: str | None
     memory: int | None
     embedded: bool
+    gpus: int = 0
 
     def slots(self) -> int:
         """Jobs that can run now."""
@@ -140,7 +144,8 @@ def open_engine(
 def _embedded(distributed: Any, settings: BatchSettings, jobs: int) -> Iterator[Engine]:
     import dask
 
-    count = max(1, min(settings.workers or default_processes(), jobs))
+    gpus = _gpus(settings)[: settings.workers or None][:jobs]
+    count = len(gpus) or max(1, min(settings.workers or default_processes(), jobs))
     memory = settings.memory or usable_memory() // count
     threads = settings.threads or max(1, default_workers() // count)
     network = _is_network(settings.model)
@@ -163,12 +168,16 @@ def _embedded(distributed: Any, settings: BatchSettings, jobs: int) -> Iterator[
         stack.callback(scratch.close)
         stack.enter_context(dask.config.set(config))
         cluster = stack.enter_context(
-            distributed.LocalCluster(
+            gpu_cluster(
+                gpus, memory=memory, dashboard=settings.dashboard, folder=str(scratch.folder)
+            )
+            if gpus
+            else distributed.LocalCluster(
                 n_workers=count,
                 threads_per_worker=1,
                 processes=True,
                 memory_limit=memory,
-                dashboard_address=settings.dashboard,
+                dashboard_address=settings.dashboard or "127.0.0.1:0",
                 worker_dashboard_address=None,
                 silence_logs=logging.CRITICAL,
                 local_directory=str(scratch.folder),
@@ -177,7 +186,15 @@ def _embedded(distributed: Any, settings: BatchSettings, jobs: int) -> Iterator[
         )
         client = stack.enter_context(distributed.Client(cluster))
         dashboard = cluster.dashboard_link if settings.dashboard else None
-        yield Engine(client, dashboard, memory, embedded=True)
+        yield Engine(client, dashboard, memory, embedded=True, gpus=len(gpus))
+
+
+def _gpus(settings: BatchSettings) -> tuple[str, ...]:
+    """GPUs for the own workers, a process each; none for what runs on processors."""
+    device = settings.options().device
+    if device == "cpu" or not _is_network(settings.model):
+        return ()
+    return visible_gpus()
 
 
 def _is_network(model: str) -> bool:
@@ -224,7 +241,18 @@ def _joined(distributed: Any, address: str, say: Callable[[str], None]) -> Itera
             if waited < 1.0:
                 say(f"waiting for workers of {address}")
             time.sleep(0.5)
-        yield Engine(client, client.dashboard_link, None, embedded=False)
+        limits = [
+            worker["memory_limit"]
+            for worker in client.scheduler_info(n_workers=-1)["workers"].values()
+            if worker.get("memory_limit")
+        ]
+        yield Engine(
+            client,
+            client.dashboard_link,
+            min(limits, default=None),
+            embedded=False,
+            gpus=cluster_gpus(client),
+        )
     finally:
         with contextlib.suppress(Exception):
             client.close(timeout=5)

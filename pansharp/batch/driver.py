@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pansharp.batch.content import product_facts
+from pansharp.batch.devices import device_for, resources_for
 from pansharp.batch.job import run_job
 from pansharp.batch.plan import product_name
 from pansharp.batch.records import DONE, FAILED, PENDING, Entry, Job, JobError, one_line
@@ -147,7 +148,10 @@ class Driver:
 
         from pansharp import __version__
 
-        given = asdict(self.settings.options())
+        options = self.settings.options()
+        resources = resources_for(options, engine.gpus)
+        # Said to the job, so that all workers do the same whatever each of them sees.
+        given = {**asdict(options), "device": device_for(resources)}
         fuse = {key: value for key, value in given.items() if value is not None}
         if following.candidate:
             fuse["save_weights"] = "kept"  # the worker names the file, in its own folder
@@ -168,6 +172,9 @@ class Driver:
             threads=self.settings.threads,
             slots=engine.crowd(),
             pansharp=__version__,
+            resources=resources if following.task == "fuse" else {},
+            memory=engine.memory,
+            split=self.settings.split,
         )
 
     def _known_bad(self, row: dict[str, Any]) -> None:
@@ -234,6 +241,11 @@ class Driver:
             else:
                 card = self.settings.output / f"{result['product']['name']}.card.json"
                 card.unlink(missing_ok=True)
+            if result["item"] is not None:
+                _place(made, self.settings.output, result["item"], self.work)
+            else:
+                item = self.settings.output / f"{result['product']['name']}.stac.json"
+                item.unlink(missing_ok=True)
         except OSError as problem:
             self.schedule.ended(path, None)
             reason = f"its product could not be put in place: {problem.strerror or problem}"
@@ -251,8 +263,8 @@ class Driver:
         }
         changes = {
             "status": DONE, "passing": 0, "reason": None, "product": result["product"],
-            "card": result["card"], "facts": facts, "files": result["files"],
-            "seconds": result["seconds"],
+            "card": result["card"], "item": result["item"], "facts": facts,
+            "files": result["files"], "seconds": result["seconds"],
         }  # fmt: skip
         kept = None
         if donor is not None:

@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pansharp.batch.records import Job
+    from pansharp.options import FuseOptions
+    from pansharp.pipeline import Product
     from pansharp.scene import Scene
 
 __all__ = ["run_job", "sensor_key", "versions"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+log = logging.getLogger(__name__)
 _VERSIONS = ("numpy", "rasterio", "distributed", "torch")
 
 
@@ -130,6 +133,7 @@ def _done(job: Job) -> dict[str, Any]:
             "height": scene.shape[1],
             "width": scene.shape[2],
             "ratio": scene.ratio,
+            "itemsize": scene.dtype.itemsize,
             "acquired": scene.acquired,
             "group": sensor_key(scene),
         }
@@ -151,10 +155,10 @@ def _open(job: Job) -> Scene:
 
 
 def _fuse(job: Job, scene: Scene, before: dict[str, list[Any]]) -> dict[str, Any]:
+    from pansharp.batch.stac_item import write_stac_item
     from pansharp.card import card_path
     from pansharp.engine import default_workers
     from pansharp.options import FuseOptions
-    from pansharp.pipeline import fuse_to_file
 
     files = with_digests(before)
     threads = job.threads or max(1, default_workers() // max(1, job.slots))
@@ -170,14 +174,16 @@ def _fuse(job: Job, scene: Scene, before: dict[str, list[Any]]) -> dict[str, Any
         if job.fuse.get("save_weights"):
             more["save_weights"] = str(weights)
         options = FuseOptions.checked(**{**job.fuse, **more})
-        product = fuse_to_file(scene, folder / job.product, options)
+        product = _product(job, scene, options, folder)
         if stamps(job.files) != before:
             raise JobError("its files were changed while they were read")
-        made = {
+        facts = product_facts(product.path, job.product)
+        made: dict[str, Any] = {
             "folder": folder.name,
             "files": files,
-            "product": product_facts(product.path, job.product),
+            "product": facts,
             "card": None,
+            "item": None,
             "scores": product.card,
             "summary": product.summary() if product.card_path else "",
             "weights": weights.name if weights.is_file() else None,
@@ -186,10 +192,57 @@ def _fuse(job: Job, scene: Scene, before: dict[str, list[Any]]) -> dict[str, Any
         if product.card_path is not None:
             name = card_path(Path(job.product)).name
             made["card"] = product_facts(product.card_path, name)
+            item = folder / f"{job.product}.stac.json"
+            write_stac_item(
+                product.path,
+                product.card,
+                item,
+                card_file=product.card_path,
+                format=options.format,
+                checksum=facts["sha256"],
+            )
+            made["item"] = product_facts(item, item.name)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return made
+
+
+def _product(job: Job, scene: Scene, options: FuseOptions, folder: Path) -> Product:
+    """Fuse in this process, or in row bands on all workers where this one is too small."""
+    from pansharp.pipeline import fuse_to_file
+
+    target = folder / job.product
+    if not _splits(job, scene, options):
+        return fuse_to_file(scene, target, options)
+    from distributed import worker_client
+
+    from pansharp.batch.split import fuse_split
+
+    log.info("in row bands on all workers: more than this one may use")
+    with worker_client() as client:
+        return fuse_split(
+            client,
+            job.path or None,
+            job.scene,
+            options,
+            target,
+            work=folder,
+            threads=options.workers or 1,
+        )
+
+
+def _splits(job: Job, scene: Scene, options: FuseOptions) -> bool:
+    from pansharp.batch.cost import SceneSize, estimate, fits
+    from pansharp.batch.split import can_split
+
+    # A job keeps its GPU while it waits for others: with one GPU it would wait for itself.
+    if job.split == "never" or job.resources or not can_split(scene, options):
+        return False
+    if job.split == "always":
+        return True
+    cost = estimate(SceneSize.of(scene), options, threads=options.workers or 1)
+    return job.memory is not None and not fits(cost, job.memory)
 
 
 def _several(job: Job, problem: PansharpError) -> list[dict[str, Any]]:
@@ -228,7 +281,6 @@ def _passing(problem: PansharpError) -> bool:
 @contextlib.contextmanager
 def _logged(job: Job) -> Iterator[logging.Logger]:
     """Send the library's log and warnings to the scene's own file."""
-    log = logging.getLogger("pansharp.batch.job")
     root = logging.getLogger("pansharp")
     handler: logging.Handler
     try:

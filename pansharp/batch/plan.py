@@ -15,6 +15,7 @@ from pansharp.errors import BatchError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pansharp.batch.forecast import Forecast
     from pansharp.batch.records import Entry
     from pansharp.batch.settings import BatchSettings
 
@@ -41,6 +42,8 @@ class Plan:
         Paths of failed scenes that a plain run leaves alone.
     sizes : dict
         By path: bytes of the files of a scene.
+    settings : BatchSettings
+        Options that it was made with.
     """
 
     rows: dict[str, dict[str, Any]]
@@ -48,11 +51,18 @@ class Plan:
     why: dict[str, str] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
+    settings: BatchSettings | None = None
 
     @property
     def todo(self) -> list[str]:
         """Paths of the scenes to do, in order."""
         return list(self.why)
+
+    def forecast(self) -> Forecast | None:
+        """Time, memory and space that it will take; opens a few of its scenes."""
+        from pansharp.batch.forecast import forecast
+
+        return None if self.settings is None else forecast(self, self.settings)
 
 
 def unique_names(entries: Sequence[Entry], taken: Mapping[str, str]) -> dict[str, str]:
@@ -132,7 +142,7 @@ def make_plan(
         A product would replace a file that no batch of this folder wrote.
     """
     names = unique_names(entries, {path: str(row["name"]) for path, row in known.items()})
-    plan = Plan({})
+    plan = Plan({}, settings=settings)
     strangers = []
     for position, entry in enumerate(entries):
         now = stamps(entry.files)
@@ -147,7 +157,7 @@ def make_plan(
             "problem": entry.problem,
             "options": digest,
             "files": now,
-            **dict.fromkeys(("reason", "product", "card", "facts", "seconds")),
+            **dict.fromkeys(("reason", "product", "card", "item", "facts", "seconds")),
             "status": PENDING,
             "passing": 0,
             "attempts": 0,
@@ -206,6 +216,8 @@ def _judged(
         return "product changed or gone", files
     if old["card"] and not same_product(settings.output, old["card"], read=settings.verify):
         return "card changed or gone", files
+    if old["item"] and not same_product(settings.output, old["item"], read=settings.verify):
+        return "STAC item changed or gone", files
     return None, files
 
 

@@ -79,6 +79,10 @@ class Job:
         Version that the worker must have.
     resources : dict
         What a worker must have free: Dask resources, such as ``{"GPU": 1}``.
+    memory : int or None
+        Bytes that the worker may use; None where it is not known.
+    split : {"auto", "always", "never"}
+        Whether a scene that is too large for the worker is fused in row bands on all of them.
     """
 
     task: str
@@ -94,3 +98,5 @@ class Job:
     slots: int
     pansharp: str
     resources: dict[str, float] = field(default_factory=dict)
+    memory: int | None = None
+    split: str = "never"

@@ -26,6 +26,7 @@ _FILES = ("pan", "ms", "hsi", "msi")
 _ADAPT = ("per-scene", "once-per-sensor", "auto", "always", "never")
 #: Fields of `FuseOptions` that change no pixel, no tag and no verdict, or that the batch sets.
 _WITHOUT_TRACE = ("workers", "overwrite", "checkpoint", "save_weights")
+_SPLIT = ("auto", "always", "never")
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -53,6 +54,8 @@ class BatchSettings:
         Address of a running Dask scheduler.
     dashboard : str or None
         Address of the dashboard of the embedded cluster.
+    split : {"auto", "always", "never"}
+        Whether scenes that are too large for one worker are fused in row bands on all of them.
     retries : int
         Times that the engine repeats a job that ended unexpectedly.
     max_failures : int or None
@@ -70,6 +73,7 @@ class BatchSettings:
     memory: int | None = None
     scheduler: str | None = None
     dashboard: str | None = None
+    split: str = "auto"
     retries: int = 1
     max_failures: int | None = None
     retry_failed: bool = False
@@ -92,6 +96,8 @@ class BatchSettings:
         adapt = str(own.get("adapt", "per-scene")).lower()
         if adapt not in _ADAPT:
             raise OptionError(f"--adapt is '{adapt}'; {nearest(adapt, list(_ADAPT))}")
+        if own.get("split", "auto") not in _SPLIT:
+            raise OptionError(f"--split is '{own['split']}'; {nearest(own['split'], list(_SPLIT))}")
         for key, least in (("workers", 1), ("threads", 1), ("retries", 0), ("max_failures", 1)):
             if key in own and (not isinstance(own[key], int) or own[key] < least):
                 raise OptionError(
@@ -123,6 +129,7 @@ class BatchSettings:
     def _own() -> tuple[str, ...]:
         return (
             *("adapt", "workers", "threads", "memory", "scheduler", "dashboard", "retries"),
+            "split",
             *("max_failures", "fail_fast", "retry_failed", "overwrite", "verify"),
         )
 

@@ -30,7 +30,7 @@ CREATE TABLE scenes (
   path TEXT NOT NULL, model TEXT NOT NULL, name TEXT NOT NULL COLLATE NOCASE,
   position INTEGER NOT NULL, reader TEXT NOT NULL, options TEXT NOT NULL,
   files TEXT NOT NULL, status TEXT NOT NULL, passing INTEGER NOT NULL DEFAULT 0,
-  problem TEXT, reason TEXT, product TEXT, card TEXT, facts TEXT, seconds REAL,
+  problem TEXT, reason TEXT, product TEXT, card TEXT, item TEXT, facts TEXT, seconds REAL,
   attempts INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (path, model), UNIQUE (name, model)
 );
@@ -48,7 +48,7 @@ CREATE TABLE donors (
   digest TEXT NOT NULL, PRIMARY KEY (options, sensor)
 );
 """
-_JSON = ("files", "product", "card", "facts")
+_JSON = ("files", "product", "card", "item", "facts")
 #: Bytes kept on the disk, and given up so that what happened can still be written.
 _BALLAST = 1 << 20
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from pansharp.cli._output import table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pansharp.batch.forecast import Forecast
     from pansharp.batch.plan import Plan
 
 __all__ = ["command"]
@@ -65,6 +67,10 @@ Examples:
     "start from. [per-scene]",
 )  # fmt: skip
 @click.option(
+    "--split", metavar="auto|always|never",
+    help="Fuse a scene that is too large for a worker in row bands on all of them. [auto]",
+)  # fmt: skip
+@click.option(
     "--retries", type=options.Whole(), metavar="N",
     help="Times that an unexpected failure is tried again. [1]",
 )  # fmt: skip
@@ -94,7 +100,8 @@ def command(archive: tuple[str, ...], as_json: bool, dry_run: bool, **values: An
         from pansharp.batch import plan_batch
 
         plan = plan_batch(archive, **given)
-        click.echo(json.dumps(_document(plan)) if as_json else _shown(plan))
+        told = plan.forecast()
+        click.echo(json.dumps(_document(plan, told)) if as_json else _shown(plan, told))
         return 0
     from pansharp.batch import run_batch
     from pansharp.batch.progress import BarListener, JsonListener
@@ -133,7 +140,7 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {k: v.lower() if k in options.WORDS else v for k, v in given.items()}
 
 
-def _shown(plan: Plan) -> str:
+def _shown(plan: Plan, told: Forecast | None) -> str:
     lines = []
     if plan.todo:
         rows = [
@@ -147,10 +154,12 @@ def _shown(plan: Plan) -> str:
         f"{len(plan.rows)} scenes: {len(plan.todo)} to do ({total:.2f} GB), {rest} done, "
         f"{len(plan.left)} failed before and left alone"
     )
+    if told is not None:
+        lines.append(told.text())
     return "\n".join(lines)
 
 
-def _document(plan: Plan) -> dict[str, Any]:
+def _document(plan: Plan, told: Forecast | None) -> dict[str, Any]:
     return {
         "event": "plan",
         "scenes": [
@@ -165,4 +174,5 @@ def _document(plan: Plan) -> dict[str, Any]:
         ],
         "todo": len(plan.todo),
         "bytes": sum(plan.sizes[path] for path in plan.todo),
+        "forecast": None if told is None else asdict(told),
     }

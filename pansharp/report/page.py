@@ -164,13 +164,17 @@ def render(
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
         f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
     )
-    return _environment().get_template(template).render(
-        policy=policy,
-        # Files of the package, no one's input.
-        style=Markup(style),  # noqa: S704
-        script=Markup(script),  # noqa: S704
-        version=__version__,
-        **context,
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            policy=policy,
+            # Files of the package, no one's input.
+            style=Markup(style),  # noqa: S704
+            script=Markup(script),  # noqa: S704
+            version=__version__,
+            **context,
+        )
     )
 
 

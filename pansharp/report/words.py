@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pansharp.report.inputs import number, numbers, part
-from pansharp.report.page import Cell, Table
+from pansharp.report.pages import Cell, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,9 +21,13 @@ __all__ = [
 ]
 
 _DASH = "–"
+#: Error ratio from which on a difference matters.
+_SEEN = 1.01
+#: Levels of a card that are listed key by key; cards have four.
+_DEEPEST = 8
 #: Index: what it measures, decimals, and whether small is good.
 _REDUCED = {
-    "ergas": ("ERGAS", "mean error of all bands, per cent over the ratio", 3, True),
+    "ergas": ("ERGAS", "error of all bands, relative to their mean", 3, True),
     "sam": ("SAM", "angle between spectra: colours, degrees", 2, True),
     "q2n": ("Q2n", "likeness of structure and colour", 4, False),
     "psnr": ("PSNR", "signal over error, dB", 2, False),
@@ -54,9 +58,8 @@ def _direction(key: str, small: bool) -> str:
 def _change(rho: float) -> str:
     """An error ratio in words."""
     share = 100.0 * abs(1.0 - rho)
-    if share < 0.05:
-        return "the same"
-    return f"{share:.3g} % {'smaller' if rho < 1 else 'larger'}"
+    size = f"{share:.3g} %" if share >= 0.05 else "less than 0.05 %"
+    return f"{size} {'smaller' if rho < 1 else 'larger'}"
 
 
 def verdict_words(card: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,10 +114,12 @@ def verdict_words(card: Mapping[str, Any]) -> dict[str, Any]:
             f"is made by {used}; the figures of {asked} are shown for the record."
         )
         return {"tone": "fair", "word": "worse, replaced", "sentence": text, "more": more}
-    text = (
-        f"{asked} is worse than {best}: its error (ERGAS) is {_change(rho)}. Prefer {best} where "
-        "the figures matter."
+    advice = (
+        f"Prefer {best} where the figures matter."
+        if rho >= _SEEN
+        else "The difference is too small to be seen."
     )
+    text = f"{asked} is worse than {best}: its error (ERGAS) is {_change(rho)}. {advice}"
     return {"tone": "bad", "word": "worse", "sentence": text, "more": more}
 
 
@@ -159,7 +164,7 @@ def _rated(values: list[float | None], places: int, small: bool) -> list[Cell]:
 
 def _compare(
     facts: Mapping[str, tuple[str, str, int, bool]],
-    columns: Mapping[str, Mapping[str, Any]],
+    columns: Mapping[tuple[str, str], Mapping[str, Any]],
     caption: str,
 ) -> Table | None:
     shown = {title: column for title, column in columns.items() if column}
@@ -171,7 +176,7 @@ def _compare(
             rows.append([name, *_rated(values, places, small)])
     if not rows:
         return None
-    return Table(["index", *shown], rows, caption)
+    return Table(["index", *(Cell(*title) for title in shown)], rows, caption)
 
 
 def reduced_table(card: Mapping[str, Any]) -> Table | None:
@@ -180,14 +185,16 @@ def reduced_table(card: Mapping[str, Any]) -> Table | None:
     asked, used = str(model.get("name", "?")), str(model.get("used", "?"))
     best = str(reduced.get("classical_name", "?"))
     rejected = used == best and used != asked
-    own = f"{asked} (set aside)" if rejected else f"product ({used})"
-    other = f"product ({best})" if rejected else f"best classical ({best})"
     columns = {
-        own: part(reduced, "model"),
-        other: part(reduced, "best_classical"),
-        "interpolated MS (exp)": part(reduced, "exp"),
+        ("set aside" if rejected else "product", asked if rejected else used): "model",
+        ("product" if rejected else "best classical", best): "best_classical",
+        ("no fusion", "exp"): "exp",
     }
-    return _compare(_REDUCED, columns, "Against the truth, one ratio coarser")
+    return _compare(
+        _REDUCED,
+        {title: part(reduced, key) for title, key in columns.items()},
+        "Against the truth, one ratio coarser",
+    )
 
 
 def full_table(card: Mapping[str, Any]) -> Table | None:
@@ -200,10 +207,10 @@ def full_table(card: Mapping[str, Any]) -> Table | None:
     own = {names[key]: value for key, value in full.items() if key in names}
     products, passes = part(full, "products"), model.get("backprojections")
     used, best = str(model.get("used", "?")), str(reduced.get("classical_name", "?"))
-    columns = {f"product ({used})": own}
+    columns = {("product", used): own}
     if used != best:
-        columns[f"best classical ({best})"] = part(products, f"best_classical+bp{passes}")
-    columns["interpolated MS (exp)"] = part(products, "exp")
+        columns["best classical", best] = part(products, f"best_classical+bp{passes}")
+    columns["no fusion", "exp"] = part(products, "exp")
     return _compare(_FULL, columns, "At full detail, without a truth")
 
 
@@ -335,16 +342,20 @@ def flat_card(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     return list(_flat("", card))
 
 
-def _flat(prefix: str, value: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+def _flat(prefix: str, value: Mapping[str, Any], depth: int = 0) -> Iterable[tuple[str, str]]:
     for key, item in value.items():
         name = f"{prefix}.{key}" if prefix else str(key)
-        if isinstance(item, dict) and item:
-            yield from _flat(name, item)
-        elif isinstance(item, list) and item and all(isinstance(one, dict) for one in item):
+        if isinstance(item, dict) and item and depth < _DEEPEST:
+            yield from _flat(name, item, depth + 1)
+        elif _is_table(item) and depth < _DEEPEST:
             for index, one in enumerate(item, 1):
-                yield from _flat(f"{name}[{index}]", one)
+                yield from _flat(f"{name}[{index}]", one, depth + 1)
         else:
             yield name, _value(item)
+
+
+def _is_table(item: object) -> bool:
+    return isinstance(item, list) and bool(item) and all(isinstance(one, dict) for one in item)
 
 
 def _value(item: object) -> str:
@@ -355,7 +366,5 @@ def _value(item: object) -> str:
     if isinstance(item, float):
         return f"{item:.6g}"
     if isinstance(item, list):
-        return ", ".join(f"[{_value(one)}]" if isinstance(one, list) else _value(one) for one in item)
-    if isinstance(item, dict):
-        return "{}"
-    return str(item)
+        return ", ".join(str(one) if isinstance(one, list) else _value(one) for one in item)
+    return str(item) if item != {} else "none"
