@@ -64,7 +64,16 @@ _TOP = {"cli", "__main__"}
 
 _TORCH = ("models/", "adaptation/", "training/", "weights/tensors", "weights/checkpoint")
 _TORCH_FREE = ("models/__init__", "models/base", "models/classical/", "models/hyperspectral/")
-_RASTERIO = ("readers/", "source", "pictures/encode", "writers", "geometry/ortho", "demo", "simulate", "large_scene")
+_RASTERIO = (
+    "readers/",
+    "source",
+    "pictures/encode",
+    "writers",
+    "geometry/ortho",
+    "demo",
+    "simulate",
+    "large_scene",
+)
 _LATE_ONLY = {"torch", "xarray", "dask", "scipy", "rasterio"}
 _LONGEST = 600
 

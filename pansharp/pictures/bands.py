@@ -11,7 +11,7 @@ from pansharp.sensors import band_key
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["COMBINATIONS", "band_choice"]
+__all__ = ["COMBINATIONS", "any_bands", "band_choice"]
 
 #: Combination to the names of its three bands, and to the wavelengths (nm) that stand for them.
 COMBINATIONS: dict[str, tuple[tuple[str, str, str], tuple[float, float, float]]] = {
@@ -83,6 +83,30 @@ def band_choice(
     raise BandMismatchError(
         f"no bands for '{combination}' among {', '.join(names)}; name three bands instead"
     )
+
+
+def any_bands(
+    names: Sequence[str], wavelengths: Sequence[float] = ()
+) -> tuple[tuple[int, ...], str]:
+    """Choose bands for a picture that must be made whatever the image is.
+
+    Parameters
+    ----------
+    names, wavelengths
+        See :func:`band_choice`.
+
+    Returns
+    -------
+    tuple of int, and str
+        ``rgb`` where its bands are there, else ``false-colour``, else three bands spread over the
+        image (``spread``), or its only one.
+    """
+    for combination in COMBINATIONS:
+        try:
+            return band_choice(names, wavelengths, combination), combination
+        except BandMismatchError:
+            continue
+    return (len(names) // 2, len(names) // 4, 0), "spread"
 
 
 def _given(names: Sequence[str], bands: Sequence[int | str]) -> tuple[int, ...]:

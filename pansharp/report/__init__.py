@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from pansharp.report.page import Cell, Section, Table, page
+from pansharp.report.pages import Cell, Section, Table, fragment, page
 from pansharp.report.product import product_report, report_html
 
-__all__ = ["Cell", "Section", "Table", "page", "product_report", "report_html"]
+__all__ = ["Cell", "Section", "Table", "fragment", "page", "product_report", "report_html"]

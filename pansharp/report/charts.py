@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,7 +133,7 @@ def _runs(x: Floats) -> list[slice]:
         return [slice(0, len(x))]
     steps = np.diff(x)
     cuts = [0, *(np.flatnonzero(steps > _GAP * np.median(steps)) + 1), len(x)]
-    return [slice(int(a), int(b)) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [slice(int(a), int(b)) for a, b in pairwise(cuts)]
 
 
 def _line(x: Floats, y: Floats, run: slice, px: Any, py: Any) -> str:

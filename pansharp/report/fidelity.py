@@ -127,9 +127,7 @@ def _inside(inputs: Inputs, window: Window) -> Window:
     return Window(row, col, rows, cols)
 
 
-def spectra(
-    inputs: Inputs, gains: tuple[float, ...], places: Sequence[Place]
-) -> list[Spectrum]:
+def spectra(inputs: Inputs, gains: tuple[float, ...], places: Sequence[Place]) -> list[Spectrum]:
     """Spectra of the places that are shown pixel by pixel.
 
     Parameters
@@ -154,17 +152,13 @@ def spectra(
         samples: list[list[Floats]] = [[], []]
         # Strips: of cubes a whole place would be large.
         for row in range(0, window.height, 32):
-            strip = Window(
-                window.row + row, window.col, min(32, window.height - row), window.width
-            )
+            strip = Window(window.row + row, window.col, min(32, window.height - row), window.width)
             ms, fused, mask = _compared(inputs, strip, gains)
             samples[0].append(ms[:, mask].astype(np.float64))
             samples[1].append(fused[:, mask].astype(np.float64))
         first, second = (np.concatenate(parts, axis=1) for parts in samples)
         if first.shape[1]:
-            found.append(
-                Spectrum(place.title, _summary(first), _summary(second), first.shape[1])
-            )
+            found.append(Spectrum(place.title, _summary(first), _summary(second), first.shape[1]))
     return found
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Inputs", "load", "number", "numbers", "part", "read_product_card"]
 
 #: Cards are a few kilobytes; what is larger is none.
-_LARGEST_CARD = 16 * 2**20
+_LARGEST_CARD = 2 * 2**20
 _SECTIONS = ("scene", "model", "alignment", "reduced", "full", "conventions", "timings")
 _FILES = ("pan", "ms", "hsi", "msi")
 
@@ -162,6 +162,10 @@ def load(
         The files are not those of the product.
     """
     target = Path(path)
+    if target.suffix.lower() == ".zarr":
+        raise ReaderError(
+            f"'{target}' is a Zarr store, which reports do not read; fuse with --format cog"
+        )
     product = RasterSource(os.fspath(target))
     card = read_product_card(target)
     given = {key: value for key, value in options.items() if value not in (None, ())}
@@ -176,7 +180,7 @@ def load(
     if isinstance(told.get("sensor"), str):
         given.setdefault("sensor", told["sensor"])
     if kind := part(told, "radiometry").get("kind"):
-        given.setdefault("radiometry", kind)
+        given.setdefault("radiometry", str(kind))
     from pansharp.readers import open_scene
 
     opened = open_scene(scene, **given)
@@ -214,7 +218,8 @@ def _search(
             return paths[role][0], {}
     if not {"pan", "ms"} <= paths.keys():
         raise ReaderError(
-            f"the card of '{path}' names files for {', '.join(paths)}; give them with --pan and --ms"
+            f"the card of '{path}' names files for {', '.join(paths)}; give them with --pan and "
+            "--ms"
         )
     low: str | Sequence[str] = paths["ms"][0] if len(paths["ms"]) == 1 else paths["ms"]
     response = part(part(card, "conventions"), "guide_response").get("bands")
@@ -251,7 +256,7 @@ def _strangers(scene: Scene, told: Mapping[str, Any]) -> list[str]:
         for entry in entries
         if isinstance(entry, dict)
         for key in ("sha256", "sha256_of_parts")
-        if entry.get(key)
+        if isinstance(entry.get(key), str)
     }
     if not known:
         return []
@@ -262,8 +267,8 @@ def _strangers(scene: Scene, told: Mapping[str, Any]) -> list[str]:
             value = own.get("sha256") or own.get("sha256_of_parts")
             if value is not None and value not in known:
                 notes.append(
-                    f"'{Path(path).name}' is not the file that was fused (another digest): pictures "
-                    "and spectra of the input show the file of today"
+                    f"'{Path(path).name}' is not the file that was fused (another digest): "
+                    "pictures and spectra of the input show the file of today"
                 )
     return notes
 

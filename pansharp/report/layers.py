@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pansharp.errors import BandMismatchError
 from pansharp.geometry.grids import Window
-from pansharp.pictures import Stretch, View, band_choice, encode, look
+from pansharp.pictures import Stretch, View, any_bands, encode, look
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,10 +130,7 @@ def draw(inputs: Inputs, rival: Rival | None, places: Sequence[Place]) -> Drawin
         views.append(look(scene.ms_source, bands=chosen, size=_SAMPLE))
     stretch = Stretch.joint(views)
     shown = ", ".join(_named(names, waves, band) for band in chosen)
-    notes = [
-        f"Colours: {what} ({shown}); one stretch, 1 to 99 % of MS and product together, for all "
-        "pictures."
-    ]
+    notes = [f"Colours: {what} ({shown}); one stretch, 1 to 99 % of MS and product together."]
     guide = None if scene is None else _guide(inputs, stretch, notes)
     pictures = []
     for index, place in enumerate(places):
@@ -156,14 +152,13 @@ def draw(inputs: Inputs, rival: Rival | None, places: Sequence[Place]) -> Drawin
 
 
 def _choice(names: Sequence[str], waves: Sequence[float]) -> tuple[tuple[int, ...], str]:
-    for combination, what in (("rgb", "red, green, blue"), ("false-colour", "false colour")):
-        try:
-            bands = band_choice(names, waves, combination)
-        except BandMismatchError:
-            continue
-        return bands, what if len(bands) == 3 else "one band"
-    count = len(names)
-    return (count // 2, count // 4, 0), "no band stands for a colour, so three spread ones"
+    bands, combination = any_bands(names, waves)
+    words = {
+        "rgb": "red, green, blue" if len(bands) == 3 else "one band",
+        "false-colour": "false colour",
+        "spread": "no bands stand for colours, so three spread ones",
+    }
+    return bands, words[combination]
 
 
 def _named(names: Sequence[str], waves: Sequence[float], band: int) -> str:
@@ -180,15 +175,12 @@ def _guide(inputs: Inputs, stretch: Stretch, notes: list[str]) -> tuple[tuple[in
         names = source.band_names or tuple(f"b{i + 1}" for i in range(source.bands))
         bands, _ = _choice(names, scene.guide_wavelengths)
     view = look(source, bands=bands, size=_SAMPLE)
-    own = Stretch.joint([view])
-    if len(bands) == 1:
-        shared = stretch.grey()
-        share = (own.high[0] - own.low[0]) / (shared.high[0] - shared.low[0])
-        off = abs(own.low[0] - shared.low[0]) / (shared.high[0] - shared.low[0])
-        if 0.5 <= share <= 2.0 and off <= 0.5:
-            return bands, shared
-    notes.append("The PAN (guide) has values of another range and a stretch of its own.")
-    return bands, own
+    shared = stretch if len(bands) == len(stretch.low) else stretch.grey()
+    if shared.suits(view):
+        return bands, shared
+    what = "PAN" if source.bands == 1 else "guide"
+    notes.append(f"The {what} has values of another range and therefore a stretch of its own.")
+    return bands, Stretch.joint([view])
 
 
 def _placed(
@@ -201,7 +193,7 @@ def _placed(
 def _ms(
     inputs: Inputs, index: int, place: Place, bands: tuple[int, ...], stretch: Stretch, size: int
 ) -> Picture:
-    """The MS as it was delivered, at its true place: pixels are squares, nothing is interpolated."""
+    """The MS at its true place: pixels are squares, nothing is interpolated."""
     scene = inputs.scene
     assert scene is not None
     source = scene.ms_source

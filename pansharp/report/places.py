@@ -140,9 +140,7 @@ def _lattice(full: Window, across: int) -> list[Window]:
 
     height, width = min(SIDE, full.height), min(SIDE, full.width)
     return [
-        Window(row, col, height, width)
-        for row in starts(full.height)
-        for col in starts(full.width)
+        Window(row, col, height, width) for row in starts(full.height) for col in starts(full.width)
     ]
 
 
@@ -150,7 +148,10 @@ def _probe(inputs: Inputs, rival: Rival | None, window: Window) -> _Probe | None
     """Measure the centre of a candidate; None where it holds too little."""
     rows, cols = min(_PROBE, window.height), min(_PROBE, window.width)
     inner = Window(
-        window.row + (window.height - rows) // 2, window.col + (window.width - cols) // 2, rows, cols
+        window.row + (window.height - rows) // 2,
+        window.col + (window.width - cols) // 2,
+        rows,
+        cols,
     )
     fused, valid = read_padded(inputs.product, inner)
     mask = np.ones(inner.shape, dtype=bool) if valid is None else valid

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pansharp.errors import WriteError
 from pansharp.report import words
-from pansharp.report.inputs import Inputs, load, number, part
-from pansharp.report.page import render
+from pansharp.report.inputs import load, number, part
+from pansharp.report.pages import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pansharp.report.inputs import Inputs
 
     Progress = Callable[[float, float, str], None]
 

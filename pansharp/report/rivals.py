@@ -138,9 +138,9 @@ def find_rival(
         own = inputs.product
         if (source.bands, source.height, source.width) != (own.bands, own.height, own.width):
             raise GridMismatchError(
-                f"'{classical}' has {source.bands} x {source.height} x {source.width} (bands, rows, "
-                f"columns), the product {own.bands} x {own.height} x {own.width}; give a product "
-                "of the same scene"
+                f"'{classical}' has {source.bands} x {source.height} x {source.width} (bands, "
+                f"rows, columns), the product {own.bands} x {own.height} x {own.width}; give a "
+                "product of the same scene"
             )
         return FileRival(Path(classical).name, source)
     if classical is not None and not _usable(classical.lower()):

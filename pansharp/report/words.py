@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pansharp.report.inputs import number, numbers, part
-from pansharp.report.page import Cell, Table
+from pansharp.report.pages import Cell, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -159,7 +159,7 @@ def _rated(values: list[float | None], places: int, small: bool) -> list[Cell]:
 
 def _compare(
     facts: Mapping[str, tuple[str, str, int, bool]],
-    columns: Mapping[str, Mapping[str, Any]],
+    columns: Mapping[tuple[str, str], Mapping[str, Any]],
     caption: str,
 ) -> Table | None:
     shown = {title: column for title, column in columns.items() if column}
@@ -171,7 +171,7 @@ def _compare(
             rows.append([name, *_rated(values, places, small)])
     if not rows:
         return None
-    return Table(["index", *shown], rows, caption)
+    return Table(["index", *(Cell(*title) for title in shown)], rows, caption)
 
 
 def reduced_table(card: Mapping[str, Any]) -> Table | None:
@@ -180,14 +180,16 @@ def reduced_table(card: Mapping[str, Any]) -> Table | None:
     asked, used = str(model.get("name", "?")), str(model.get("used", "?"))
     best = str(reduced.get("classical_name", "?"))
     rejected = used == best and used != asked
-    own = f"{asked} (set aside)" if rejected else f"product ({used})"
-    other = f"product ({best})" if rejected else f"best classical ({best})"
     columns = {
-        own: part(reduced, "model"),
-        other: part(reduced, "best_classical"),
-        "interpolated MS (exp)": part(reduced, "exp"),
+        ("set aside" if rejected else "product", asked if rejected else used): "model",
+        ("product" if rejected else "best classical", best): "best_classical",
+        ("interpolated", "exp"): "exp",
     }
-    return _compare(_REDUCED, columns, "Against the truth, one ratio coarser")
+    return _compare(
+        _REDUCED,
+        {title: part(reduced, key) for title, key in columns.items()},
+        "Against the truth, one ratio coarser",
+    )
 
 
 def full_table(card: Mapping[str, Any]) -> Table | None:
@@ -200,10 +202,10 @@ def full_table(card: Mapping[str, Any]) -> Table | None:
     own = {names[key]: value for key, value in full.items() if key in names}
     products, passes = part(full, "products"), model.get("backprojections")
     used, best = str(model.get("used", "?")), str(reduced.get("classical_name", "?"))
-    columns = {f"product ({used})": own}
+    columns = {("product", used): own}
     if used != best:
-        columns[f"best classical ({best})"] = part(products, f"best_classical+bp{passes}")
-    columns["interpolated MS (exp)"] = part(products, "exp")
+        columns["best classical", best] = part(products, f"best_classical+bp{passes}")
+    columns["interpolated", "exp"] = part(products, "exp")
     return _compare(_FULL, columns, "At full detail, without a truth")
 
 
@@ -355,7 +357,9 @@ def _value(item: object) -> str:
     if isinstance(item, float):
         return f"{item:.6g}"
     if isinstance(item, list):
-        return ", ".join(f"[{_value(one)}]" if isinstance(one, list) else _value(one) for one in item)
+        return ", ".join(
+            f"[{_value(one)}]" if isinstance(one, list) else _value(one) for one in item
+        )
     if isinstance(item, dict):
         return "{}"
     return str(item)

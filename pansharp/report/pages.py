@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Environment
 
-__all__ = ["Cell", "Section", "Table", "page", "render"]
+__all__ = ["Cell", "Section", "Table", "fragment", "page", "render"]
 
 _HOME = Path(__file__).parent
 
@@ -60,7 +60,7 @@ class Table:
 
     Parameters
     ----------
-    heads : sequence of str
+    heads : sequence of Cell or str
         Column titles.
     rows : sequence of sequences of Cell or str
         The first cell of a row names it.
@@ -68,14 +68,23 @@ class Table:
         What the table shows, for people who do not see it; shown to all.
     """
 
-    heads: Sequence[str]
+    heads: Sequence[Cell | str]
     rows: Sequence[Sequence[Cell | str]]
     caption: str = ""
 
     @property
+    def titles(self) -> list[Cell]:
+        """Column titles as `Cell`."""
+        return _cells(self.heads)
+
+    @property
     def cells(self) -> list[list[Cell]]:
         """All cells as `Cell`."""
-        return [[c if isinstance(c, Cell) else Cell(c) for c in row] for row in self.rows]
+        return [_cells(row) for row in self.rows]
+
+
+def _cells(row: Sequence[Cell | str]) -> list[Cell]:
+    return [cell if isinstance(cell, Cell) else Cell(cell) for cell in row]
 
 
 @dataclass(frozen=True)
@@ -164,13 +173,17 @@ def render(
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
         f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
     )
-    return _environment().get_template(template).render(
-        policy=policy,
-        # Files of the package, no one's input.
-        style=Markup(style),  # noqa: S704
-        script=Markup(script),  # noqa: S704
-        version=__version__,
-        **context,
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            policy=policy,
+            # Files of the package, no one's input.
+            style=Markup(style),
+            script=Markup(script),
+            version=__version__,
+            **context,
+        )
     )
 
 
@@ -196,3 +209,19 @@ def page(
         One HTML document that loads nothing from elsewhere; every text is escaped.
     """
     return render("plain.html", title=title, lead=lead, sections=sections, kind=kind)
+
+
+def fragment(sections: Sequence[Section]) -> str:
+    """Sections alone, without style, as notebooks show them.
+
+    Parameters
+    ----------
+    sections : sequence of Section
+        What is shown.
+
+    Returns
+    -------
+    str
+        HTML elements; every text is escaped.
+    """
+    return _environment().get_template("sections.html").render(sections=sections)
