@@ -170,13 +170,16 @@ def _on_grid(
 
     def places(axis: AxisMap, count: int, size: int) -> NDArray[np.intp]:
         centres = (np.arange(count) + 0.5) * guide.step - 0.5
-        index = np.floor((centres - axis.offset) / axis.scale + 0.5)
-        return np.clip(index // view.step, -1, size).astype(np.intp)
+        index = np.floor((centres - axis.offset) / axis.scale + 0.5) // view.step
+        found: NDArray[np.intp] = index.clip(-1, size).astype(np.intp)
+        return found
 
     height, width = guide.valid.shape
     rows = places(scene.alignment.y, height, picture.shape[0])
     cols = places(scene.alignment.x, width, picture.shape[1])
-    out = picture[np.ix_(rows.clip(0, picture.shape[0] - 1), cols.clip(0, picture.shape[1] - 1))]
+    out: NDArray[np.uint8] = picture[
+        np.ix_(rows.clip(0, picture.shape[0] - 1), cols.clip(0, picture.shape[1] - 1))
+    ]
     outside = ((rows < 0) | (rows >= picture.shape[0]))[:, None]
     outside = outside | ((cols < 0) | (cols >= picture.shape[1]))
     out[outside] = 0

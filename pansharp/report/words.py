@@ -21,6 +21,8 @@ __all__ = [
 ]
 
 _DASH = "–"
+#: Levels of a card that are listed key by key; cards have four.
+_DEEPEST = 8
 #: Index: what it measures, decimals, and whether small is good.
 _REDUCED = {
     "ergas": ("ERGAS", "mean error of all bands, per cent over the ratio", 3, True),
@@ -337,16 +339,20 @@ def flat_card(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     return list(_flat("", card))
 
 
-def _flat(prefix: str, value: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+def _flat(prefix: str, value: Mapping[str, Any], depth: int = 0) -> Iterable[tuple[str, str]]:
     for key, item in value.items():
         name = f"{prefix}.{key}" if prefix else str(key)
-        if isinstance(item, dict) and item:
-            yield from _flat(name, item)
-        elif isinstance(item, list) and item and all(isinstance(one, dict) for one in item):
+        if isinstance(item, dict) and item and depth < _DEEPEST:
+            yield from _flat(name, item, depth + 1)
+        elif _is_table(item) and depth < _DEEPEST:
             for index, one in enumerate(item, 1):
-                yield from _flat(f"{name}[{index}]", one)
+                yield from _flat(f"{name}[{index}]", one, depth + 1)
         else:
             yield name, _value(item)
+
+
+def _is_table(item: object) -> bool:
+    return isinstance(item, list) and bool(item) and all(isinstance(one, dict) for one in item)
 
 
 def _value(item: object) -> str:
@@ -357,9 +363,5 @@ def _value(item: object) -> str:
     if isinstance(item, float):
         return f"{item:.6g}"
     if isinstance(item, list):
-        return ", ".join(
-            f"[{_value(one)}]" if isinstance(one, list) else _value(one) for one in item
-        )
-    if isinstance(item, dict):
-        return "{}"
-    return str(item)
+        return ", ".join(str(one) if isinstance(one, list) else _value(one) for one in item)
+    return str(item) if item != {} else "none"
