@@ -157,7 +157,8 @@ def spectra(inputs: Inputs, gains: tuple[float, ...], places: Sequence[Place]) -
             samples[0].append(ms[:, mask].astype(np.float64))
             samples[1].append(fused[:, mask].astype(np.float64))
         first, second = (np.concatenate(parts, axis=1) for parts in samples)
-        if first.shape[1]:
+        # A band that was set aside is NaN in the product; without any other there is nothing.
+        if first.shape[1] and np.isfinite(first + second).all(axis=1).any():
             found.append(Spectrum(place.title, _summary(first), _summary(second), first.shape[1]))
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,18 +13,19 @@ from pansharp.geometry.grids import Window
 from pansharp.pictures import Stretch, View, any_bands, encode, look
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from pansharp.report.inputs import Inputs
     from pansharp.report.places import Place
     from pansharp.report.rivals import Rival
+    from pansharp.scene import Scene
 
 __all__ = ["Drawing", "Picture", "bands_of", "draw", "embed", "wavelengths_of"]
 
-#: Longest side of an overview, pixels, and of the views that the stretch is found from.
-_OVERVIEW, _SAMPLE = 1024, 512
+#: Longest side of an overview, pixels.
+_OVERVIEW = 1024
 #: Bytes of all pictures together, before base64.
 BUDGET = 3_600_000
 #: What is tried until the pictures fit: format and quality.
@@ -124,31 +125,44 @@ def draw(inputs: Inputs, rival: Rival | None, places: Sequence[Place]) -> Drawin
     """
     names, waves = bands_of(inputs), wavelengths_of(inputs)
     chosen, what = _choice(names, waves)
-    product, scene = inputs.product, inputs.scene
-    views = [look(product, bands=chosen, size=_SAMPLE)]
-    if scene is not None:
-        views.append(look(scene.ms_source, bands=chosen, size=_SAMPLE))
-    stretch = Stretch.joint(views)
+    scene = inputs.scene
+    guide_bands = () if scene is None else _guide_bands(scene)
+    # The first place is the whole product: it is read once, for its pictures and the stretch.
+    whole = _views(inputs, places[0], chosen, guide_bands)
+    stretch = Stretch.joint([view for layer, view in whole.items() if layer != "pan"])
     shown = ", ".join(_named(names, waves, band) for band in chosen)
     notes = [f"Colours: {what} ({shown}); one stretch, 1 to 99 % of MS and product together."]
-    guide = None if scene is None else _guide(inputs, stretch, notes)
+    guide_stretch = _guide_stretch(inputs, whole, stretch, notes)
     pictures = []
     for index, place in enumerate(places):
-        size = _OVERVIEW if place.overview else max(place.window.shape)
-        if scene is not None and guide is not None:
-            guide_bands, guide_stretch = guide
-            view = look(scene.pan_source, bands=guide_bands, window=place.window, size=size)
-            label = "PAN" if scene.pan_source.bands == 1 else "Guide (MSI)"
-            pictures.append(_placed(index, "pan", label, view, guide_stretch, place))
-            pictures.append(_ms(inputs, index, place, chosen, stretch, size))
-        fused = look(product, bands=chosen, window=place.window, size=size)
-        pictures.append(_placed(index, "fused", "Product", fused, stretch, place))
+        views = whole if index == 0 else _views(inputs, place, chosen, guide_bands)
+        for layer, view in views.items():
+            colours = guide_stretch if layer == "pan" else stretch
+            pictures.append(_placed(inputs, index, layer, view, colours, place))
         if rival is not None and not place.overview:
-            data = _rival_pixels(rival, place.window, chosen, product.bands)
-            data[:, ~fused.valid] = np.nan
+            data = _rival_pixels(rival, place.window, chosen, inputs.product.bands)
+            data[:, ~views["fused"].valid] = np.nan
             other = View(data, place.window, 1)
-            pictures.append(_placed(index, "classical", rival.label, other, stretch, place))
+            picture = _placed(inputs, index, "fused", other, stretch, place)
+            pictures.append(replace(picture, layer="classical", label=rival.label))
     return Drawing(pictures, notes)
+
+
+def _views(
+    inputs: Inputs, place: Place, bands: tuple[int, ...], guide_bands: tuple[int, ...]
+) -> dict[str, View]:
+    """What is seen of a place, by layer."""
+    size = _OVERVIEW if place.overview else max(place.window.shape)
+    views = {}
+    scene = inputs.scene
+    if scene is not None:
+        source = scene.ms_source
+        full = Window(0, 0, source.height, source.width)
+        window = scene.alignment.ms_window(place.window, 0.5).intersect(full)
+        views["pan"] = look(scene.pan_source, bands=guide_bands, window=place.window, size=size)
+        views["ms"] = look(source, bands=bands, window=window, size=size)
+    views["fused"] = look(inputs.product, bands=bands, window=place.window, size=size)
+    return views
 
 
 def _choice(names: Sequence[str], waves: Sequence[float]) -> tuple[tuple[int, ...], str]:
@@ -165,51 +179,51 @@ def _named(names: Sequence[str], waves: Sequence[float], band: int) -> str:
     return f"{names[band]}, {waves[band]:.0f} nm" if len(waves) == len(names) else names[band]
 
 
-def _guide(inputs: Inputs, stretch: Stretch, notes: list[str]) -> tuple[tuple[int, ...], Stretch]:
-    """Bands and stretch of the image that gave the detail."""
-    scene = inputs.scene
-    assert scene is not None
+def _guide_bands(scene: Scene) -> tuple[int, ...]:
+    """Bands of the image that gave the detail."""
     source = scene.pan_source
-    bands: tuple[int, ...] = (0,)
-    if source.bands >= 3:
-        names = source.band_names or tuple(f"b{i + 1}" for i in range(source.bands))
-        bands, _ = _choice(names, scene.guide_wavelengths)
-    view = look(source, bands=bands, size=_SAMPLE)
-    shared = stretch if len(bands) == len(stretch.low) else stretch.grey()
+    if source.bands < 3:
+        return (0,)
+    names = source.band_names or tuple(f"b{i + 1}" for i in range(source.bands))
+    return any_bands(names, scene.guide_wavelengths)[0]
+
+
+def _guide_stretch(
+    inputs: Inputs, whole: Mapping[str, View], stretch: Stretch, notes: list[str]
+) -> Stretch:
+    """The shared stretch where it suits the guide, else one of its own."""
+    if "pan" not in whole or inputs.scene is None:
+        return stretch
+    view = whole["pan"]
+    shared = stretch if len(view.data) == len(stretch.low) else stretch.grey()
     if shared.suits(view):
-        return bands, shared
-    what = "PAN" if source.bands == 1 else "guide"
+        return shared
+    what = "PAN" if inputs.scene.pan_source.bands == 1 else "guide"
     notes.append(f"The {what} has values of another range and therefore a stretch of its own.")
-    return bands, Stretch.joint([view])
+    return Stretch.joint([view])
 
 
 def _placed(
-    index: int, layer: str, label: str, view: View, stretch: Stretch, place: Place
+    inputs: Inputs, index: int, layer: str, view: View, stretch: Stretch, place: Place
 ) -> Picture:
-    x, y = view.window.col - place.window.col, view.window.row - place.window.row
-    return Picture(index, layer, label, stretch(view), x, y, view.step, view.step)
-
-
-def _ms(
-    inputs: Inputs, index: int, place: Place, bands: tuple[int, ...], stretch: Stretch, size: int
-) -> Picture:
-    """The MS at its true place: pixels are squares, nothing is interpolated."""
-    scene = inputs.scene
-    assert scene is not None
-    source = scene.ms_source
-    full = Window(0, 0, source.height, source.width)
-    window = scene.alignment.ms_window(place.window, 0.5).intersect(full)
-    view = look(source, bands=bands, window=window, size=size)
-    y, x = scene.alignment.y, scene.alignment.x
+    """A picture at its true place; MS pixels are squares, nothing is interpolated."""
+    row, col, window = place.window.row, place.window.col, view.window
+    if layer != "ms" or inputs.scene is None:
+        scene = inputs.scene
+        several = scene is not None and scene.pan_source.bands > 1
+        label = "Product" if layer == "fused" else "Guide (MSI)" if several else "PAN"
+        x, y = float(window.col - col), float(window.row - row)
+        return Picture(index, layer, label, stretch(view), x, y, view.step, view.step)
+    axes = inputs.scene.alignment
     return Picture(
         index,
-        "ms",
-        "MS" if not inputs.is_cube else "HSI",
+        layer,
+        "HSI" if inputs.is_cube else "MS",
         stretch(view),
-        x.to_pan(window.col - 0.5) + 0.5 - place.window.col,
-        y.to_pan(window.row - 0.5) + 0.5 - place.window.row,
-        x.scale * view.step,
-        y.scale * view.step,
+        axes.x.to_pan(window.col - 0.5) + 0.5 - col,
+        axes.y.to_pan(window.row - 0.5) + 0.5 - row,
+        axes.x.scale * view.step,
+        axes.y.scale * view.step,
     )
 
 
