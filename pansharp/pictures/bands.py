@@ -20,6 +20,8 @@ COMBINATIONS: dict[str, tuple[tuple[str, str, str], tuple[float, float, float]]]
 }
 #: A band further than this from the wavelength asked for does not stand for it, nm.
 _TOLERANCE = 60.0
+#: Bands of images that are no cubes.
+_FEW = 16
 
 
 def band_choice(
@@ -64,20 +66,9 @@ def band_choice(
         )
     if len(names) < 3:
         return (0,)
-    wanted, centres = COMBINATIONS[combination]
-    keys = [band_key(name) for name in names]
-    if all(name in keys for name in wanted):
-        return tuple(keys.index(name) for name in wanted)
-    if len(wavelengths) == len(names):
-        chosen = [
-            min(range(len(names)), key=lambda band: abs(wavelengths[band] - centre))
-            for centre in centres
-        ]
-        if all(
-            abs(wavelengths[band] - centre) <= _TOLERANCE
-            for band, centre in zip(chosen, centres, strict=True)
-        ):
-            return tuple(chosen)
+    known = _known(names, wavelengths, combination)
+    if known is not None:
+        return known
     if combination == "rgb":
         return (2, 1, 0)
     raise BandMismatchError(
@@ -98,15 +89,40 @@ def any_bands(
     Returns
     -------
     tuple of int, and str
-        ``rgb`` where its bands are there, else ``false-colour``, else three bands spread over the
-        image (``spread``), or its only one.
+        ``rgb`` or ``false-colour`` where names or wavelengths say so; else ``assumed``, the first
+        three as blue, green and red, where nothing is known of the bands; else ``spread``, three
+        of them from all over the image. ``one`` where there are fewer than three.
     """
+    if len(names) < 3:
+        return (0,), "one"
     for combination in COMBINATIONS:
-        try:
-            return band_choice(names, wavelengths, combination), combination
-        except BandMismatchError:
-            continue
+        known = _known(names, wavelengths, combination)
+        if known is not None:
+            return known, combination
+    if len(names) <= _FEW and len(wavelengths) != len(names):
+        return (2, 1, 0), "assumed"
     return (len(names) // 2, len(names) // 4, 0), "spread"
+
+
+def _known(
+    names: Sequence[str], wavelengths: Sequence[float], combination: str
+) -> tuple[int, ...] | None:
+    """Bands that stand for a combination by name, else by wavelength; None where none do."""
+    wanted, centres = COMBINATIONS[combination]
+    keys = [band_key(name) for name in names]
+    if all(name in keys for name in wanted):
+        return tuple(keys.index(name) for name in wanted)
+    if len(wavelengths) != len(names):
+        return None
+    chosen = [
+        min(range(len(names)), key=lambda band: abs(wavelengths[band] - centre))
+        for centre in centres
+    ]
+    near = all(
+        abs(wavelengths[band] - centre) <= _TOLERANCE
+        for band, centre in zip(chosen, centres, strict=True)
+    )
+    return tuple(chosen) if near else None
 
 
 def _given(names: Sequence[str], bands: Sequence[int | str]) -> tuple[int, ...]:

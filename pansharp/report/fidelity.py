@@ -77,8 +77,8 @@ class BlockMaps:
 
     @property
     def sampled(self) -> bool:
-        """Whether a block is only a part of its cell."""
-        return max(self.cell) > self.block
+        """Whether a block is only a part of its cell, not nearly all of it."""
+        return max(self.cell) > 1.5 * self.block
 
 
 def _compared(

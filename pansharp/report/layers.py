@@ -168,7 +168,9 @@ def _views(
 def _choice(names: Sequence[str], waves: Sequence[float]) -> tuple[tuple[int, ...], str]:
     bands, combination = any_bands(names, waves)
     words = {
-        "rgb": "red, green, blue" if len(bands) == 3 else "one band",
+        "rgb": "red, green, blue",
+        "one": "one band",
+        "assumed": "the first three bands, taken as blue, green and red",
         "false-colour": "false colour",
         "spread": "no bands stand for colours, so three spread ones",
     }

@@ -21,11 +21,13 @@ __all__ = [
 ]
 
 _DASH = "–"
+#: Error ratio from which on a difference matters.
+_SEEN = 1.01
 #: Levels of a card that are listed key by key; cards have four.
 _DEEPEST = 8
 #: Index: what it measures, decimals, and whether small is good.
 _REDUCED = {
-    "ergas": ("ERGAS", "mean error of all bands, per cent over the ratio", 3, True),
+    "ergas": ("ERGAS", "error of all bands, relative to their mean", 3, True),
     "sam": ("SAM", "angle between spectra: colours, degrees", 2, True),
     "q2n": ("Q2n", "likeness of structure and colour", 4, False),
     "psnr": ("PSNR", "signal over error, dB", 2, False),
@@ -56,9 +58,8 @@ def _direction(key: str, small: bool) -> str:
 def _change(rho: float) -> str:
     """An error ratio in words."""
     share = 100.0 * abs(1.0 - rho)
-    if share < 0.05:
-        return "the same"
-    return f"{share:.3g} % {'smaller' if rho < 1 else 'larger'}"
+    size = f"{share:.3g} %" if share >= 0.05 else "less than 0.05 %"
+    return f"{size} {'smaller' if rho < 1 else 'larger'}"
 
 
 def verdict_words(card: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,10 +114,12 @@ def verdict_words(card: Mapping[str, Any]) -> dict[str, Any]:
             f"is made by {used}; the figures of {asked} are shown for the record."
         )
         return {"tone": "fair", "word": "worse, replaced", "sentence": text, "more": more}
-    text = (
-        f"{asked} is worse than {best}: its error (ERGAS) is {_change(rho)}. Prefer {best} where "
-        "the figures matter."
+    advice = (
+        f"Prefer {best} where the figures matter."
+        if rho >= _SEEN
+        else "The difference is too small to be seen."
     )
+    text = f"{asked} is worse than {best}: its error (ERGAS) is {_change(rho)}. {advice}"
     return {"tone": "bad", "word": "worse", "sentence": text, "more": more}
 
 
@@ -185,7 +188,7 @@ def reduced_table(card: Mapping[str, Any]) -> Table | None:
     columns = {
         ("set aside" if rejected else "product", asked if rejected else used): "model",
         ("product" if rejected else "best classical", best): "best_classical",
-        ("interpolated", "exp"): "exp",
+        ("no fusion", "exp"): "exp",
     }
     return _compare(
         _REDUCED,
@@ -207,7 +210,7 @@ def full_table(card: Mapping[str, Any]) -> Table | None:
     columns = {("product", used): own}
     if used != best:
         columns["best classical", best] = part(products, f"best_classical+bp{passes}")
-    columns["interpolated", "exp"] = part(products, "exp")
+    columns["no fusion", "exp"] = part(products, "exp")
     return _compare(_FULL, columns, "At full detail, without a truth")
 
 

@@ -223,3 +223,30 @@ def test_errors_are_ours(tmp_path: Path) -> None:
     (tmp_path / "a.zarr").mkdir()
     with pytest.raises(ReaderError, match="Zarr"):
         product_report(tmp_path / "a.zarr")
+
+
+def test_deliveries_and_their_archives(tmp_path: Path) -> None:
+    """The second argument is whatever was fused; shift and sensor come from the card."""
+    from deliveries import gaofen
+    from deliveries.packing import pack
+    from pansharp.pipeline import FuseOptions, fuse_to_file
+    from pansharp.readers import open_scene
+
+    made = gaofen.gaofen2(tmp_path / "drop", placed=True, side=48)
+    product = tmp_path / "fused.tif"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PansharpWarning)
+        fuse_to_file(
+            open_scene(str(made.folder)), product, FuseOptions.checked(model="gsa", workers=1)
+        )
+    with pytest.raises(ReaderError, match="or the delivery behind the product"):
+        load(product)
+    inputs = load(product, made.folder)
+    assert inputs.scene is not None
+    assert inputs.notes == ()
+    assert inputs.scene.sensor is not None
+    card = json.loads(product.with_name("fused.tif.card.json").read_text())
+    offset = card["alignment"]["pan_index_of_first_ms_pixel"]
+    assert [inputs.scene.alignment.y.offset, inputs.scene.alignment.x.offset] == offset
+    archive = pack(made.folder, tmp_path / f"{made.folder.name}.tar.gz")
+    assert product_report(product, scene=archive).exists()
