@@ -178,7 +178,9 @@ def _choice(names: Sequence[str], waves: Sequence[float]) -> tuple[tuple[int, ..
 
 
 def _named(names: Sequence[str], waves: Sequence[float], band: int) -> str:
-    return f"{names[band]}, {waves[band]:.0f} nm" if len(waves) == len(names) else names[band]
+    # Bands without a name of their own may be called by their wavelength already.
+    told = len(waves) != len(names) or names[band].endswith("nm")
+    return names[band] if told else f"{names[band]}, {waves[band]:.0f} nm"
 
 
 def _guide_bands(scene: Scene) -> tuple[int, ...]:
