@@ -128,6 +128,19 @@ SIGNATURES: list[tuple[str, str, list[str], dict[str, object]]] = [
     ("pansharp.filters", "degrade", ["ms", "pan"], {}),
     ("pansharp.models", "import_official", ["name", "state_dict"], {}),
     (
+        "pansharp.report",
+        "product_report",
+        ["product", "output"],
+        {"scene": None, "classical": None, "overwrite": False},
+    ),
+    ("pansharp.report", "page", ["title"], {"lead": (), "sections": (), "kind": ""}),
+    (
+        "pansharp.quicklook",
+        "write_quicklook",
+        ["scene", "path", "fused"],
+        {"size": 1024, "overwrite": False},
+    ),
+    (
         "pansharp.training",
         "train",
         ["model", "data"],

@@ -48,6 +48,18 @@ def _format(output: str | None, given: str | None) -> str | None:
     return given
 
 
+def _picture(quicklook: str | None, product: Path, chosen: FuseOptions) -> Path | None:
+    """Where the picture goes, checked before any work; None without one."""
+    if quicklook is None:
+        return None
+    from pansharp.quicklook import check_target
+
+    if product.suffix.lower() == ".zarr":
+        raise OptionError("--quicklook reads the product again, which Zarr does not offer; drop it")
+    target = quicklook or product.with_name(f"{product.stem}.quicklook.png")
+    return check_target(target, overwrite=chosen.overwrite)
+
+
 @click.command(
     name="fuse",
     epilog="""\b
@@ -59,30 +71,42 @@ Examples:
 )
 @click.argument("scene", required=False)
 @click.option("-o", "--output", metavar="OUT", help="Product. [<scene>_<model>.tif here]")
+@options.quicklook_option
 @options.fuse_options
 @options.scene_options
 @options.output_options
 @options.config_option
 @options.json_option
 @options.verbosity_options
-def command(scene: str | None, output: str | None, as_json: bool, **values: Any) -> None:
+def command(
+    scene: str | None, output: str | None, quicklook: str | None, as_json: bool, **values: Any
+) -> None:
     """Fuse SCENE and write the product with its score card beside it.
 
     SCENE is a PAN, an MS, or a delivery folder; or give --pan and --ms. Prints the path of the
     product and the verdict: how the method did on blocks that it had not seen.
     """
+    quicklook, scene = options.picture_target(quicklook, scene)
     scene_values, rest = options.split_values(scene, values)
     rest["format"] = _format(output, rest["format"])
     chosen = options.checked_options(rest)
     opened = options.open_input(scene, scene_values)
     target = output_path(opened, output, chosen)
+    picture = _picture(quicklook, target, chosen)
     _allocator.tune_process()
     from pansharp.pipeline import fuse_to_file
 
     with ProgressDisplay() as progress:
         product = fuse_to_file(opened, target, chosen, progress=progress)
+    if picture is not None:
+        from pansharp.quicklook import write_quicklook
+
+        write_quicklook(opened, picture, product.path, overwrite=chosen.overwrite)
     if as_json:
-        print_json({"product": str(product.path), **product.card})
+        look = {} if picture is None else {"quicklook": str(picture)}
+        print_json({"product": str(product.path), **look, **product.card})
     else:
         click.echo(str(product.path))
+        if picture is not None:
+            click.echo(str(picture))
         click.echo(product.summary())

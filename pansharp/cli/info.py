@@ -126,6 +126,8 @@ def _text(facts: dict[str, Any]) -> str:
     rows.append(("models", " ".join(models["fit"])))
     rows += [("not", f"{name}: {why}") for name, why in models["do_not_fit"].items()]
     rows += [("note", note) for note in facts["notes"]]
+    if "quicklook" in facts:
+        rows.append(("quicklook", facts["quicklook"]))
     return table(("what", "found"), rows)
 
 
@@ -232,14 +234,20 @@ def _lone_text(facts: dict[str, object]) -> str:
 Examples:
   pansharp info delivery/
   pansharp info --pan pan.tif --ms ms.tif --json
+  pansharp info delivery/ --quicklook look.png
 """,
 )
 @click.argument("path", required=False)
+@options.quicklook_option
+@click.option("--overwrite", is_flag=True, help="Replace an existing picture.")
 @options.scene_options
 @options.json_option
 @options.verbosity_options
-def command(path: str | None, as_json: bool, **values: Any) -> None:
+def command(
+    path: str | None, quicklook: str | None, overwrite: bool, as_json: bool, **values: Any
+) -> None:
     """Say what was found at PATH, which MTF gains are used, and which models fit."""
+    quicklook, path = options.picture_target(quicklook, path)
     scene_values, _ = options.split_values(path, values)
     try:
         scene = options.open_input(path, scene_values)
@@ -252,6 +260,11 @@ def command(path: str | None, as_json: bool, **values: Any) -> None:
                 click.echo(_lone_text(lone))
         raise
     facts = facts_of(scene)
+    if quicklook is not None:
+        from pansharp.quicklook import write_quicklook
+
+        target = quicklook or f"{scene.name}.quicklook.png"
+        facts["quicklook"] = str(write_quicklook(scene, target, overwrite=overwrite))
     if as_json:
         print_json(facts)
     else:

@@ -36,6 +36,8 @@ __all__ = [
     "json_option",
     "open_input",
     "output_options",
+    "picture_target",
+    "quicklook_option",
     "run_options",
     "scene_options",
     "split_values",
@@ -234,6 +236,24 @@ def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
     )(function)
+
+
+def quicklook_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --quicklook, with or without a file: None, an empty text, or the file."""
+    return click.option(
+        "--quicklook", metavar="[FILE]", is_flag=False, flag_value="",
+        help="Also write a picture: PAN, MS (and product) side by side; .png, .jpg or .webp. "
+        "[<name>.quicklook.png]",
+    )(function)  # fmt: skip
+
+
+def picture_target(quicklook: str | None, path: str | None) -> tuple[str | None, str | None]:
+    """File of the picture and SCENE: ``--quicklook SCENE`` means the scene, not the picture."""
+    if quicklook and path is None and Path(quicklook).exists():
+        ending = Path(quicklook).suffix.lower()
+        if ending not in (".png", ".jpg", ".jpeg", ".webp"):
+            return "", quicklook
+    return quicklook, path
 
 
 def _read_config(ctx: click.Context, param: click.Parameter, value: str | None) -> None:

@@ -5,9 +5,9 @@ What quicklooks, plots and the HTML report share. Memory is bounded by the view,
 
 from __future__ import annotations
 
-from pansharp.pictures.bands import band_choice
+from pansharp.pictures.bands import any_bands, band_choice
 from pansharp.pictures.encode import encode
 from pansharp.pictures.stretch import Stretch
 from pansharp.pictures.view import View, as_source, look
 
-__all__ = ["Stretch", "View", "as_source", "band_choice", "encode", "look"]
+__all__ = ["Stretch", "View", "any_bands", "as_source", "band_choice", "encode", "look"]

@@ -12,7 +12,7 @@ from pansharp.sensors import band_key
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["COMBINATIONS", "band_choice"]
+__all__ = ["COMBINATIONS", "any_bands", "band_choice"]
 
 #: Combination to the names of its three bands, and to the wavelengths (nm) that stand for them.
 COMBINATIONS: dict[str, tuple[tuple[str, str, str], tuple[float, float, float]]] = {
@@ -69,6 +69,55 @@ def band_choice(
         )
     if len(names) < 3:
         return (0,)
+    known = _known(names, wavelengths, combination)
+    if known is not None:
+        return known
+    if combination == "rgb" and len(names) > _CUBE:
+        return _spread(len(names))
+    if combination == "rgb":
+        return (2, 1, 0)
+    raise BandMismatchError(
+        f"no bands for '{combination}' among {', '.join(names)}; name three bands instead"
+    )
+
+
+def any_bands(
+    names: Sequence[str], wavelengths: Sequence[float] = ()
+) -> tuple[tuple[int, ...], str]:
+    """Choose bands for a picture that must be made whatever the image is.
+
+    Parameters
+    ----------
+    names, wavelengths
+        See :func:`band_choice`.
+
+    Returns
+    -------
+    tuple of int, and str
+        ``rgb`` or ``false-colour`` where names or wavelengths say so; else ``assumed``, the first
+        three as blue, green and red, where nothing is known of the bands; else ``spread``, three
+        of them from all over the image. ``one`` where there are fewer than three.
+    """
+    if len(names) < 3:
+        return (0,), "one"
+    for combination in COMBINATIONS:
+        known = _known(names, wavelengths, combination)
+        if known is not None:
+            return known, combination
+    if len(names) <= _CUBE and len(wavelengths) != len(names):
+        return (2, 1, 0), "assumed"
+    return _spread(len(names)), "spread"
+
+
+def _spread(count: int) -> tuple[int, ...]:
+    """Three bands from all over a cube, the longest wavelength first."""
+    return tuple(count * quarter // 4 for quarter in (3, 2, 1))
+
+
+def _known(
+    names: Sequence[str], wavelengths: Sequence[float], combination: str
+) -> tuple[int, ...] | None:
+    """Bands that stand for a combination by name, else by wavelength; None where none do."""
     wanted, centres = COMBINATIONS[combination]
     keys = [band_key(name) for name in names]
     if all(name in keys for name in wanted):
@@ -77,23 +126,17 @@ def band_choice(
     having = [[band for band, own in enumerate(words) if name in own] for name in wanted]
     if all(len(bands) == 1 for bands in having):
         return tuple(bands[0] for bands in having)
-    if len(wavelengths) == len(names):
-        chosen = [
-            min(range(len(names)), key=lambda band: abs(wavelengths[band] - centre))
-            for centre in centres
-        ]
-        if all(
-            abs(wavelengths[band] - centre) <= _TOLERANCE
-            for band, centre in zip(chosen, centres, strict=True)
-        ):
-            return tuple(chosen)
-    if combination == "rgb" and len(names) > _CUBE:
-        return tuple(len(names) * quarter // 4 for quarter in (3, 2, 1))
-    if combination == "rgb":
-        return (2, 1, 0)
-    raise BandMismatchError(
-        f"no bands for '{combination}' among {', '.join(names)}; name three bands instead"
+    if len(wavelengths) != len(names):
+        return None
+    chosen = [
+        min(range(len(names)), key=lambda band: abs(wavelengths[band] - centre))
+        for centre in centres
+    ]
+    near = all(
+        abs(wavelengths[band] - centre) <= _TOLERANCE
+        for band, centre in zip(chosen, centres, strict=True)
     )
+    return tuple(chosen) if near else None
 
 
 def _given(names: Sequence[str], bands: Sequence[int | str]) -> tuple[int, ...]:

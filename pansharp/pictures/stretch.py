@@ -20,6 +20,8 @@ __all__ = ["Stretch"]
 
 #: Pixels of each view that percentiles are taken of.
 _SAMPLE = 1_000_000
+#: Share of pixels that may be clipped at an end, and of the range that must be used.
+_CLIPPED, _FLAT = 0.05, 0.4
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,30 @@ class Stretch:
     def grey(self) -> Stretch:
         """The same for one band in the units of all: the mean of their limits, for a PAN."""
         return Stretch((float(np.mean(self.low)),), (float(np.mean(self.high)),), self.gamma)
+
+    def suits(self, view: View) -> bool:
+        """Whether a view can be shown so: most of it neither clipped nor flat.
+
+        Parameters
+        ----------
+        view : View
+            With the bands of the stretch.
+
+        Returns
+        -------
+        bool
+            False where more than 5 % of the valid pixels of a band are clipped at one end, or
+            where the middle 98 % of them take less than two fifths of the range.
+        """
+        for values, low, high in zip(_sample(view), self.low, self.high, strict=True):
+            if not values.size:
+                continue
+            if max((values < low).mean(), (values > high).mean()) > _CLIPPED:
+                return False
+            first, last = np.percentile(values, (1.0, 99.0))
+            if last - first < _FLAT * (high - low):
+                return False
+        return True
 
     def __call__(self, view: View) -> NDArray[np.uint8]:
         """Turn a view into RGBA.

@@ -17,7 +17,7 @@ from rasterio.transform import from_origin
 
 from pansharp.errors import BandMismatchError, OptionError, ReaderError
 from pansharp.geometry.grids import Window
-from pansharp.pictures import Stretch, View, as_source, band_choice, encode, look
+from pansharp.pictures import Stretch, View, any_bands, as_source, band_choice, encode, look
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -202,3 +202,29 @@ def test_jpeg_shows_holes_white_and_bad_input_is_refused() -> None:
         encode(picture, "gif")
     with pytest.raises(OptionError, match="give uint8"):
         encode(picture.astype(float))  # type: ignore[arg-type]
+
+
+def test_step_of_an_overview_is_a_multiple_of_its_factor(tmp_path: Path) -> None:
+    """With an overview of 2 and a step of 3, pixels of the view are 4 wide, and it says so."""
+    path = _raster(tmp_path / "a.tif", np.ones((1, 300, 300), np.uint16), ovr=True)
+    view = look(path, size=100)
+    assert view.step == 4
+    assert view.data.shape == (1, 75, 75)
+
+
+def test_a_stretch_suits_what_it_neither_clips_nor_flattens(tmp_path: Path) -> None:
+    values = np.linspace(0, 100, 10_000, dtype=np.float32).reshape(1, 100, 100)
+    view = View(values, Window(0, 0, 100, 100), 1)
+    assert Stretch((0.0,), (100.0,)).suits(view)
+    assert not Stretch((20.0,), (100.0,)).suits(view)
+    assert not Stretch((0.0,), (80.0,)).suits(view)
+    assert not Stretch((0.0,), (500.0,)).suits(view)
+
+
+def test_any_bands_always_finds_some() -> None:
+    assert any_bands(("blue", "green", "red", "nir")) == ((2, 1, 0), "rgb")
+    assert any_bands(("nir", "red", "green")) == ((0, 1, 2), "false-colour")
+    waves = [1000.0 + 10 * i for i in range(8)]
+    assert any_bands([f"b{i}" for i in range(8)], waves) == ((6, 4, 2), "spread")
+    assert any_bands(("b1", "b2", "b3", "b4")) == ((2, 1, 0), "assumed")
+    assert any_bands(("pan",)) == ((0,), "one")
