@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Driver"]
 
 #: Seconds without a scheduler after which it counts as gone.
-_PATIENCE = 15.0
+_PATIENCE = 5.0
 #: Weights of a donor serve with this part of its steps (docs/batch.md has the figures).
 _PART = 4
 
@@ -102,7 +102,7 @@ class Driver:
         try:
             while True:
                 self._fill(engine)
-                if not self._flights:
+                if not self._flights and engine.alive():
                     return
                 self.lock.beat()
                 self.listener({"event": "tick", "running": len(self._flights)})
@@ -119,7 +119,7 @@ class Driver:
 
     def _fill(self, engine: Engine) -> None:
         window = 2 * engine.slots()
-        while len(self._flights) < window and not self.stopped:
+        while len(self._flights) < window and not self.stopped and engine.alive():
             following = self.schedule.next()
             if following is None:
                 return
@@ -347,8 +347,7 @@ class Driver:
         ):
             return None
         now = time.monotonic()
-        if since is None:
-            return now
+        since = now if since is None else since
         if now - since > _PATIENCE:
             raise BatchError(
                 "the Dask scheduler is gone; what is finished is safe: start it again and run the "
