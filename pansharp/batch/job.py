@@ -23,6 +23,7 @@ from uuid import uuid4
 from pansharp.batch.content import product_facts, stamps, with_digests
 from pansharp.batch.records import JobError, one_line
 from pansharp.errors import PansharpError, PansharpWarning, WriteError
+from pansharp.readers._archive import archive_stem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,8 +107,9 @@ def run_job(job: Job) -> dict[str, Any]:
                     one_line(f"{type(problem).__name__}: {problem} (traceback in {job.log})")
                 ) from None
         finally:
-            # Scratch copies and file handles live as long as frames of a traceback hold them.
-            gc.collect()
+            # The scratch copy of an archive lives as long as something in a circle holds it.
+            if archive_stem(job.path.partition("!/")[0]) is not None:
+                gc.collect()
         result["seconds"] = time.perf_counter() - begin
         log.info("%s after %.2f s", result["status"], result["seconds"])
     return {**common, **result}
