@@ -89,6 +89,7 @@ def run_job(job: Job) -> dict[str, Any]:
                 "reason": one_line(problem),
                 "passing": _passing(problem),
             }
+            traceback.clear_frames(problem.__traceback__)
             several = _several(job, problem)
             if several:
                 result = {"status": "several", "entries": several}
@@ -96,9 +97,11 @@ def run_job(job: Job) -> dict[str, Any]:
                 raise
         except MemoryError as problem:
             log.error("out of memory\n%s", traceback.format_exc())
+            traceback.clear_frames(problem.__traceback__)
             raise JobError(f"out of memory {one_line(problem)}".strip()) from None
         except Exception as problem:  # noqa: BLE001 - one scene must not end the others
             log.error("failed unexpectedly\n%s", traceback.format_exc())
+            traceback.clear_frames(problem.__traceback__)
             if _full(problem):
                 reason = f"disk full: {one_line(problem)}"
                 result = {"status": "failed", "reason": reason, "passing": True}
@@ -107,7 +110,7 @@ def run_job(job: Job) -> dict[str, Any]:
                     one_line(f"{type(problem).__name__}: {problem} (traceback in {job.log})")
                 ) from None
         finally:
-            # The scratch copy of an archive lives as long as something in a circle holds it.
+            # The scratch copy of an archive lives as long as a frame or a circle holds it.
             if archive_stem(job.path.partition("!/")[0]) is not None:
                 gc.collect()
         result["seconds"] = time.perf_counter() - begin

@@ -14,6 +14,7 @@ import pytest
 
 from batch.archives import assert_clean, gaofen2, products
 from batch.engine import Client
+from deliveries import maxar
 from deliveries.packing import pack
 from pansharp.batch import BatchResult, plan_batch, run_batch
 from pansharp.batch.job import run_job
@@ -285,3 +286,33 @@ def test_state_that_cannot_be_written_stops_the_batch(
         run()
     document = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert document["counts"]["done"] + document["counts"]["failed"] == 2
+
+
+def test_weights_of_the_first_scene_serve_the_others_also_in_a_later_run(
+    tmp_path: Path, scratch: Path, client: Client
+) -> None:
+    home = tmp_path / "archive"
+    for number in (1, 2):
+        (home / f"wv{number}").mkdir(parents=True)
+        maxar.write_delivery(
+            home / f"wv{number}", ms_shape=(64, 64), order=f"01234567801{number}_01_P001",
+            seed=number, time=f"19JUN1{number}102030",
+        )  # fmt: skip
+    options = {
+        "model": "rescnn-tiny", "adapt": "once-per-sensor", "adapt_steps": 30, "force": True,
+    }  # fmt: skip
+    found = run_batch(home, output=tmp_path / "one", **options)
+    first, second = found.document["scenes"]
+    assert [job.task for job in client.jobs] == ["probe", "probe", "fuse", "fuse"]
+    assert (first["donor"], second["donor"]) == (None, first["scene"])
+    assert (first["steps"], second["steps"]) == (30, 25)
+    card = json.loads((tmp_path / "one" / f"{second['product']}.card.json").read_text())
+    assert card["model"]["weights"].startswith(first["scene"])
+    # Interrupted after the first scene, and gone on: the same bytes.
+    run_batch(home, output=tmp_path / "two", **options)
+    again = tmp_path / "two" / second["product"]
+    again.unlink()
+    client.jobs.clear()
+    run_batch(home, output=tmp_path / "two", **options)
+    assert [job.task for job in client.jobs][-1:] == ["fuse"]
+    assert products(tmp_path / "two") == products(tmp_path / "one")
