@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pansharp.batch.devices import cluster_gpus, gpu_cluster, visible_gpus
@@ -27,12 +27,14 @@ _SHARE = 2 * 2**30
 #: Part of the memory that the workers may share.
 _USED = 0.85
 #: Seconds to wait for the workers of a scheduler, and for a scheduler.
-_WORKERS_WAIT, _SCHEDULER_WAIT = 300.0, 20.0
+_WORKERS_WAIT, _SCHEDULER_WAIT = 300.0, 10.0
+#: Seconds between looks at which workers there are.
+_REFRESH = 2.0
 #: Workers that may die under a scene before it counts as failed.
 _DEATHS = 3
 
 
-@dataclass(frozen=True)
+@dataclass
 class Engine:
     """A running cluster.
 
@@ -55,17 +57,30 @@ class Engine:
     memory: int | None
     embedded: bool
     gpus: int = 0
+    _known: dict[str, int] = field(default_factory=dict)
+    _asked: float = -1e9
 
     def slots(self) -> int:
         """Jobs that can run now."""
-        return sum(self.client.nthreads().values()) or 1
+        return sum(self._threads().values()) or 1
 
     def crowd(self) -> int:
         """Most jobs that share a host."""
         hosts: dict[str, int] = {}
-        for worker in self.client.scheduler_info(n_workers=-1)["workers"].values():
-            hosts[worker["host"]] = hosts.get(worker["host"], 0) + worker["nthreads"]
+        for address, threads in self._threads().items():
+            host = address.rpartition(":")[0]
+            hosts[host] = hosts.get(host, 0) + threads
         return max(hosts.values(), default=1)
+
+    def _threads(self) -> dict[str, int]:
+        """Threads of each worker by address; asked for now and then, workers come and go."""
+        now = time.monotonic()
+        if now - self._asked > _REFRESH:
+            # A scheduler that does not answer is noticed by `alive`.
+            with contextlib.suppress(OSError, RuntimeError):
+                self._known = dict(self.client.nthreads())
+            self._asked = now
+        return self._known
 
     def alive(self) -> bool:
         """Whether the scheduler answers."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Driver"]
 
 #: Seconds without a scheduler after which it counts as gone.
-_PATIENCE = 15.0
+_PATIENCE = 5.0
 #: Weights of a donor serve with this part of its steps (docs/batch.md has the figures).
 _PART = 4
 
@@ -103,7 +103,7 @@ class Driver:
         try:
             while True:
                 self._fill(engine)
-                if not self._flights:
+                if not self._flights and engine.alive():
                     return
                 self.lock.beat()
                 self.listener({"event": "tick", "running": len(self._flights)})
@@ -120,7 +120,7 @@ class Driver:
 
     def _fill(self, engine: Engine) -> None:
         window = 2 * engine.slots()
-        while len(self._flights) < window and not self.stopped:
+        while len(self._flights) < window and not self.stopped and engine.alive():
             following = self.schedule.next()
             if following is None:
                 return
@@ -234,7 +234,7 @@ class Driver:
         donor, path = None, row["path"]
         try:
             if result["weights"] is not None:
-                donor = self._keep(made / result["weights"], row, result)
+                donor = self._keep(made / result["weights"], row)
             _place(made, self.settings.output, result["product"], self.work)
             if result["card"] is not None:
                 _place(made, self.settings.output, result["card"], self.work)
@@ -280,15 +280,13 @@ class Driver:
         self.schedule.ended(path, donor)
         self._tell(row)
 
-    def _keep(self, weights: Path, row: dict[str, Any], result: dict[str, Any]) -> Donor:
+    def _keep(self, weights: Path, row: dict[str, Any]) -> Donor:
         """Keep the weights of a candidate for the other scenes of its sensor."""
         folder = self.home / "weights"
         folder.mkdir(exist_ok=True)
         name = f"{row['name']}-{self.digest[:12]}.safetensors"
-        facts = product_facts(weights, name)
         os.replace(weights, folder / name)
-        steps = result["scores"]["model"].get("steps")
-        return Donor(row["name"], name, facts["sha256"], part_of(steps))
+        return donor_of(row["name"], folder / name)
 
     def _failed(
         self, row: dict[str, Any], attempt: int, reason: str, *, passing: bool, told: dict[str, Any]
@@ -359,8 +357,7 @@ class Driver:
         ):
             return None
         now = time.monotonic()
-        if since is None:
-            return now
+        since = now if since is None else since
         if now - since > _PATIENCE:
             raise BatchError(
                 "the Dask scheduler is gone; what is finished is safe: start it again and run the "
@@ -383,9 +380,16 @@ class Driver:
                 )  # fmt: skip
 
 
-def part_of(steps: object) -> int | None:
-    """Training steps from a donor's weights: a quarter of the donor's own, at least 25."""
-    return max(25, -(-steps // _PART)) if isinstance(steps, int) else None
+def donor_of(name: str, weights: Path) -> Donor:
+    """A donor by its weights file alone, so that every run makes the same of it.
+
+    The others take a quarter of its training steps, at least 25.
+    """
+    from pansharp.weights import read_card
+
+    steps = read_card(weights).recipe.get("steps")
+    part = max(25, -(-steps // _PART)) if isinstance(steps, int) else None
+    return Donor(name, weights.name, product_facts(weights, weights.name)["sha256"], part)
 
 
 def _place(made: Path, output: Path, facts: dict[str, Any], work: Path) -> None:
