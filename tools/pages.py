@@ -69,7 +69,9 @@ def _reference(module: str) -> str:
     """The page of a module: what it is for, then every public name."""
     purpose = ast.get_docstring(ast.parse(module_file(module).read_text("utf-8"))) or ""
     parts = [f"# {module}", purpose.strip().replace("`", "``").replace("````", "``")]
-    parts += [f"::: {module}.{name}" for name in public_names(module)]
+    # Functions first, then classes, then constants.
+    names = sorted(public_names(module), key=lambda name: (name.isupper(), not name.islower()))
+    parts += [f"::: {module}.{name}" for name in names]
     return "\n\n".join(parts) + "\n"
 
 

@@ -27,7 +27,7 @@ __all__ = ["check_line", "run_line", "shortened"]
 #: they reach is measured by the benchmarks.
 _STEPS = {"--adapt-steps": "3", "--adapt-minutes": "0.05", "--steps": "4", "--epochs": "1"}
 #: What is added where the page does not say it.
-_FEW = ["--adapt-steps", "3", "--adapt-minutes", "0.05", "--workers", "1"]
+_FEW = ["--adapt-steps", "3", "--workers", "1"]
 _ADDED = {
     "fuse": _FEW,
     "evaluate": _FEW,
@@ -51,6 +51,12 @@ def shortened(words: list[str]) -> list[str]:
             out += [option, value]
     if out[0] == "benchmark" and "-m" not in out:
         out += ["-m", "exp", "-m", "brovey"]
+    if out[0] == "fuse":
+        # Several forms of a command on a page make the same product.
+        out += [] if "--overwrite" in out else ["--overwrite"]
+        # Automatic choice tries as many networks as fit the time.
+        automatic = "-m" not in out and "--config" not in out
+        out += ["--adapt-minutes", "0.05"] if automatic and "--adapt-minutes" not in out else []
     return out
 
 

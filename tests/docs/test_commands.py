@@ -10,8 +10,7 @@ import doctest
 import json
 import tomllib
 import warnings
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +18,9 @@ from docs.blocks import COMMANDS, INERT, ROOT, Block, blocks_of, commands_of, pa
 from docs.shell import check_line, names_of, run_line
 from docs.stage import arrays, set_up
 from pansharp.errors import PansharpWarning
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PAGES = [page for page in pages() if any(b.language not in INERT for b in blocks_of(page))]
 
