@@ -47,6 +47,8 @@ MODULES = (
     "pansharp.errors",
 )
 _LINK = re.compile(r"(!?\[[^\]]*\])\(([^)\s]+)\)")
+#: Roles of Sphinx in docstrings, as HTML.
+_ROLE = re.compile(r":(?:func|class|mod|meth|attr|data|exc|obj):<code>~?([\w.]+)</code>")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 
 
@@ -176,6 +178,20 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for page, text in _generated():
         files.append(File.generated(config, page, content=text))
     return files
+
+
+def on_page_content(html: str, page: Page, **_: object) -> str:
+    """Turn what docstrings refer to into links, where it has a place in the reference."""
+    if not page.file.src_uri.startswith("api/"):
+        return html
+    known = {f"{module}.{name}": module for module in MODULES for name in public_names(module)}
+
+    def replace(match: re.Match[str]) -> str:
+        name = match[1]
+        code = f"<code>{name}</code>"
+        return f'<a href="{known[name]}.html#{name}">{code}</a>' if name in known else code
+
+    return _ROLE.sub(replace, html)
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:

@@ -54,6 +54,8 @@ def shortened(words: list[str]) -> list[str]:
     if out[0] == "fuse":
         # Several forms of a command on a page make the same product.
         out += [] if "--overwrite" in out else ["--overwrite"]
+        # After so few steps no network wins, and only that of the product is kept.
+        out += ["--force"] if "--save-weights" in out and "--force" not in out else []
         # Automatic choice tries as many networks as fit the time.
         automatic = "-m" not in out and "--config" not in out
         out += ["--adapt-minutes", "0.05"] if automatic and "--adapt-minutes" not in out else []

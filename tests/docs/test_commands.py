@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import doctest
 import json
+import re
 import tomllib
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,9 @@ def python(block: Block, folder: Path, names: dict[str, Any]) -> None:
     if not block.reason:
         wanted = names_of(code) - names.keys()
         names.update(arrays(folder, wanted))
+        # A product of the same name may be there from the command line.
+        for product in re.findall(r"ps\.write\(\w+, \"([^\"]+)\"", block.text):
+            (folder / product).unlink(missing_ok=True)
         with warnings.catch_warnings():
             # Warnings are for readers; the command line prints them, too.
             warnings.simplefilter("ignore", PansharpWarning)
