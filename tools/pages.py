@@ -44,6 +44,7 @@ MODULES = (
     "pansharp.training",
     "pansharp.simulate",
     "pansharp.large_scene",
+    "pansharp.doctor",
     "pansharp.errors",
 )
 _LINK = re.compile(r"(!?\[[^\]]*\])\(([^)\s]+)\)")

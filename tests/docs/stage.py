@@ -212,7 +212,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "b3.tif": _band(2),
     "b4.tif": _band(4),
     "delivery/": _maxar("2A"),
-    "scenes/": _scenes(2),
+    "scenes/": _scenes(1),
     "archive/": _scenes(2),
     "012345678010_01/": _maxar("2A"),
     "WV3_order.tar.gz": _packed(_maxar("2A")),
@@ -255,7 +255,8 @@ def set_up(folder: Path, text: str) -> None:
         if _named(name, text):
             path = folder / name.rstrip("/")
             path.parent.mkdir(parents=True, exist_ok=True)
-            make(path)
+            # A training needs a second scene to be judged on.
+            (_scenes(2) if "--data scenes/" in text and name == "scenes/" else make)(path)
     for name, make in _CACHED.items():
         if _named(name, text):
             make(folder / "cache" / "weights" / f"{name}.safetensors")

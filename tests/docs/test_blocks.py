@@ -85,7 +85,7 @@ def test_what_is_wrong_is_found(
     monkeypatch.chdir(tmp_path)
     (block,) = _page(tmp_path, monkeypatch, text + "\n")
     with pytest.raises((Exception, AssertionError), match=problem):
-        play(block, tmp_path, {})
+        play(block, shell.Shell(tmp_path), {})
 
 
 def test_trainings_are_cut_and_nothing_else_is_changed() -> None:
