@@ -50,6 +50,8 @@ MODULES = (
 _LINK = re.compile(r"(!?\[[^\]]*\])\(([^)\s]+)\)")
 #: Roles of Sphinx in docstrings, as HTML.
 _ROLE = re.compile(r":(?:func|class|mod|meth|attr|data|exc|obj):<code>~?([\w.]+)</code>")
+#: Inline code that no line should end in, such as -m or mtf-glp-fs.
+_SHORT = re.compile(r"<code>([^<\s]{1,16})</code>")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 
 
@@ -182,9 +184,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_content(html: str, page: Page, **_: object) -> str:
-    """Turn what docstrings refer to into links, where it has a place in the reference."""
+    """Keep short names and options whole; link what docstrings refer to."""
     if not page.file.src_uri.startswith("api/"):
-        return html
+        return _SHORT.sub(r'<code class="whole">\1</code>', html)
     known = {f"{module}.{name}": module for module in MODULES for name in public_names(module)}
 
     def replace(match: re.Match[str]) -> str:
