@@ -110,4 +110,5 @@ def test_the_documentation_has_commands_and_says_why_some_are_not_run() -> None:
     run = [b for b in found if not b.reason and b.language in {*COMMANDS, "python"}]
     left = [b for b in found if b.reason]
     assert len(run) > 60
-    assert len(left) < 10
+    # Reasons are the exception.
+    assert len(left) < len(run) / 4
