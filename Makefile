@@ -1,4 +1,5 @@
-# make demo: the whole job on a small real cube.  make test: the tests.  Needs Python 3.11 or newer.
+# make demo: the whole job on a small real cube.  make test: the tests.  make docs: the site.
+# Needs Python 3.11 or newer.
 #
 # VENV      virtual environment to make and use          make test VENV=/tmp/env
 # PYTHON    interpreter that makes it                    make demo PYTHON=python3.12
@@ -15,7 +16,7 @@ PYTEST   ?= -n 2 --dist loadfile
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test install clean
+.PHONY: demo test docs install clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.pansharp-demo
@@ -24,6 +25,9 @@ demo: $(VENV)/.pansharp-demo
 # One thread per worker: the linear-algebra libraries would otherwise fight over the cores.
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/pytest $(PYTEST)
+
+docs: install
+	$(BIN)/mkdocs build --strict
 
 install: $(VENV)/.pansharp-dev
 
@@ -43,4 +47,4 @@ $(VENV)/.pansharp-dev: $(VENV)/.pansharp-torch pyproject.toml
 	@touch $@ $(VENV)/.pansharp-demo
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(DEMO) site

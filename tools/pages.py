@@ -44,9 +44,14 @@ MODULES = (
     "pansharp.training",
     "pansharp.simulate",
     "pansharp.large_scene",
+    "pansharp.doctor",
     "pansharp.errors",
 )
 _LINK = re.compile(r"(!?\[[^\]]*\])\(([^)\s]+)\)")
+#: Roles of Sphinx in docstrings, as HTML.
+_ROLE = re.compile(r":(?:func|class|mod|meth|attr|data|exc|obj):<code>~?([\w.]+)</code>")
+#: Inline code that no line should end in, such as -m or mtf-glp-fs.
+_SHORT = re.compile(r"<code>([^<\s]{1,16})</code>")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 
 
@@ -69,7 +74,9 @@ def _reference(module: str) -> str:
     """The page of a module: what it is for, then every public name."""
     purpose = ast.get_docstring(ast.parse(module_file(module).read_text("utf-8"))) or ""
     parts = [f"# {module}", purpose.strip().replace("`", "``").replace("````", "``")]
-    parts += [f"::: {module}.{name}" for name in public_names(module)]
+    # Functions first, then classes, then constants.
+    names = sorted(public_names(module), key=lambda name: (name.isupper(), not name.islower()))
+    parts += [f"::: {module}.{name}" for name in names]
     return "\n\n".join(parts) + "\n"
 
 
@@ -174,6 +181,20 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for page, text in _generated():
         files.append(File.generated(config, page, content=text))
     return files
+
+
+def on_page_content(html: str, page: Page, **_: object) -> str:
+    """Keep short names and options whole; link what docstrings refer to."""
+    if not page.file.src_uri.startswith("api/"):
+        return _SHORT.sub(r'<code class="whole">\1</code>', html)
+    known = {f"{module}.{name}": module for module in MODULES for name in public_names(module)}
+
+    def replace(match: re.Match[str]) -> str:
+        name = match[1]
+        code = f"<code>{name}</code>"
+        return f'<a href="{known[name]}.html#{name}">{code}</a>' if name in known else code
+
+    return _ROLE.sub(replace, html)
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:

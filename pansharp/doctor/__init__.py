@@ -91,12 +91,12 @@ def examine(
     for index, part in enumerate(parts):
         module, _, look = part.partition(".")
         if progress is not None:
-            progress(index, len(parts), look)
+            progress(index, len(parts), "checks")
         try:
             findings += getattr(import_module(f"pansharp.doctor.{module}"), look)()
         except Exception as problem:  # noqa: BLE001 - a part that cannot even be looked at is broken
             why = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
             findings.append(Finding(look, "examination", why, "broken"))
     if progress is not None:
-        progress(len(parts), len(parts), "done")
+        progress(len(parts), len(parts), "checks")
     return Examination(tuple(findings), time.perf_counter() - start)

@@ -21,19 +21,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["check_line", "run_line", "shortened"]
+__all__ = ["Shell", "check_line", "names_of", "parse", "shortened"]
 
 #: Trainings are cut to so few steps, whatever the page says: that they run is tested here, what
 #: they reach is measured by the benchmarks.
 _STEPS = {"--adapt-steps": "3", "--adapt-minutes": "0.05", "--steps": "4", "--epochs": "1"}
 #: What is added where the page does not say it.
-_FEW = ["--adapt-steps", "3", "--adapt-minutes", "0.05", "--workers", "1"]
+_FEW = ["--adapt-steps", "3", "--workers", "1"]
 _ADDED = {
     "fuse": _FEW,
     "evaluate": _FEW,
     "benchmark": _FEW,
+    "batch": _FEW[:2],
     "train": ["--steps", "4", "--batch", "2", "--workers", "1"],
 }
+
+
+def is_automatic(words: list[str]) -> bool:
+    """Whether a fusion looks for the best method itself."""
+    return words[0] in ("fuse", "batch") and not {"-m", "--config", "--weights"} & {*words}
 
 
 def shortened(words: list[str]) -> list[str]:
@@ -51,6 +57,14 @@ def shortened(words: list[str]) -> list[str]:
             out += [option, value]
     if out[0] == "benchmark" and "-m" not in out:
         out += ["-m", "exp", "-m", "brovey"]
+    if out[0] == "fuse":
+        # Several forms of a command on a page make the same product.
+        out += [] if "--overwrite" in out else ["--overwrite"]
+        # After so few steps no network wins, and only that of the product is kept.
+        out += ["--force"] if "--save-weights" in out and "--force" not in out else []
+    if is_automatic(out) and "--adapt-minutes" not in out:
+        # Automatic choice tries as many networks as fit the time.
+        out += ["--adapt-minutes", "0.05"]
     return out
 
 
@@ -114,34 +128,45 @@ def _split(command: Command) -> tuple[str, list[str], str | None]:
     return words[0], words[1:], target
 
 
-def run_line(command: Command, folder: Path) -> None:
-    """Run a command line as the page shows it; it must end as the page says."""
-    program, words, target = _split(command)
-    if program == "pip":
-        _pip(words)
-    elif program == "make":
-        _make(words)
-    elif program in ("cd", "mkdir", "ls"):
-        assert subprocess.run([program, *words], cwd=folder, timeout=20).returncode == 0
-    elif program == "pansharp":
-        _pansharp(command, words, folder / target if target else None)
-    else:
-        raise AssertionError(f"nobody knows how to run '{program}': mark the block as not run")
+class Shell:
+    """Runs the command lines of one page in one folder."""
 
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.automatic = False
 
-def _pansharp(command: Command, words: list[str], target: Path | None) -> None:
-    with few_steps() if words[0] == "demo" else nullcontext():
-        result = CliRunner().invoke(main, shortened(words))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    if target is not None:
-        target.write_text(result.stdout)
-    if command.error is not None:
-        assert result.exit_code == 1
-        assert command.error in result.stderr.splitlines()
-        return
-    said = f"$ pansharp {shlex.join(shortened(words))}\n{result.stdout}{result.stderr}"
-    assert result.exit_code == 0, said
+    def run(self, command: Command) -> None:
+        """Run a command line as the page shows it; it must end as the page says."""
+        program, words, target = _split(command)
+        if program == "pip":
+            _pip(words)
+        elif program == "make":
+            _make(words)
+        elif program in ("cd", "mkdir", "ls"):
+            assert subprocess.run([program, *words], cwd=self.folder, timeout=20).returncode == 0
+        elif program == "pansharp":
+            self._pansharp(command, words, self.folder / target if target else None)
+        else:
+            raise AssertionError(f"nobody knows how to run '{program}': mark the block as not run")
+
+    def _pansharp(self, command: Command, words: list[str], target: Path | None) -> None:
+        if is_automatic(words) and "--hsi" not in words:
+            # The search for the best method is the same on a page: once is enough.
+            words = [*words, "-m", "gsa"] if self.automatic else words
+            self.automatic = True
+        words = shortened(words)
+        with few_steps() if words[0] == "demo" else nullcontext():
+            result = CliRunner().invoke(main, words)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        if target is not None:
+            target.write_text(result.stdout)
+        if command.error is not None:
+            assert result.exit_code == 1
+            assert command.error in result.stderr.splitlines()
+            return
+        said = f"$ pansharp {shlex.join(words)}\n{result.stdout}{result.stderr}"
+        assert result.exit_code == 0, said
 
 
 def check_line(command: Command) -> None:

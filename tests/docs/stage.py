@@ -78,7 +78,7 @@ def _halves(place: int) -> Callable[[Path], None]:
 def _scenes(count: int) -> Callable[[Path], None]:
     def make(path: Path) -> None:
         path.mkdir()
-        for place, name in enumerate(("harbour", "hills", "fields")[:count]):
+        for place, name in enumerate(("harbour", "hills")[:count]):
             _halves(20 + place)(path / f"{name}_pan.tif")
 
     return make
@@ -189,9 +189,9 @@ def _checkpoint(path: Path) -> None:
     """As authors save it: below an entry, from a wrapper for several GPUs."""
     import torch
 
-    from pansharp.models import build_network
+    from models import test_bugpan
 
-    state = build_network("bugpan", ms_bands=8, pan_bands=1, ratio=4).state_dict()
+    state = test_bugpan.official_state(bands=8)
     torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, path)
 
 
@@ -212,12 +212,12 @@ FILES: dict[str, Callable[[Path], None]] = {
     "b3.tif": _band(2),
     "b4.tif": _band(4),
     "delivery/": _maxar("2A"),
-    "scenes/": _scenes(2),
-    "archive/": _scenes(3),
+    "scenes/": _scenes(1),
+    "archive/": _scenes(2),
     "012345678010_01/": _maxar("2A"),
     "WV3_order.tar.gz": _packed(_maxar("2A")),
-    "DELIVERY": _maxar("1B", 64),
-    "OR2A_DELIVERY": _maxar("OR2A", 64),
+    "DELIVERY": _maxar("1B"),
+    "OR2A_DELIVERY": _maxar("OR2A"),
     "GF2_DELIVERY": _gaofen,
     "GF2_PMS1_E116.3_N40.1_20200520_L1A0004811234.tar.gz": _packed(_gaofen),
     "heights.tif": _heights,
@@ -255,7 +255,8 @@ def set_up(folder: Path, text: str) -> None:
         if _named(name, text):
             path = folder / name.rstrip("/")
             path.parent.mkdir(parents=True, exist_ok=True)
-            make(path)
+            # A training needs a second scene to be judged on.
+            (_scenes(2) if "--data scenes/" in text and name == "scenes/" else make)(path)
     for name, make in _CACHED.items():
         if _named(name, text):
             make(folder / "cache" / "weights" / f"{name}.safetensors")
@@ -273,10 +274,9 @@ def arrays(folder: Path, wanted: set[str]) -> dict[str, Any]:
         return ps.open_scene(pan=home / "pan.tif", ms=home / "ms.tif", sensor="WV3")
 
     def checkpoint() -> object:
-        import torch
+        from models import test_bugpan
 
-        _checkpoint(folder / "checkpoint.pth")
-        return torch.load(folder / "checkpoint.pth", weights_only=True)
+        return {"state_dict": test_bugpan.official_state(bands=8)}
 
     known: dict[str, Callable[[], object]] = {
         "pan": lambda: np.rint(_image(0, 8, _PIXEL).mean(0)),

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import doctest
 import json
+import re
 import tomllib
 import warnings
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from docs.blocks import COMMANDS, INERT, ROOT, Block, blocks_of, commands_of, pages
-from docs.shell import check_line, names_of, run_line
+from docs.shell import Shell, check_line, names_of
 from docs.stage import arrays, set_up
 from pansharp.errors import PansharpWarning
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PAGES = [page for page in pages() if any(b.language not in INERT for b in blocks_of(page))]
 
@@ -38,24 +41,25 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     python = [block for block in blocks if not block.reason and block.language == "python"]
     set_up(tmp_path, "\n".join(block.text for block in [*run, *python]))
     names: dict[str, Any] = {"__name__": "__example__"}
+    shell = Shell(tmp_path)
     for block in blocks:
         try:
-            play(block, tmp_path, names)
+            play(block, shell, names)
         except BaseException as problem:
             problem.add_note(f"in {block.place}")
             raise
 
 
-def play(block: Block, folder: Path, names: dict[str, Any]) -> None:
+def play(block: Block, shell: Shell, names: dict[str, Any]) -> None:
     """Run a block, or see that it parses."""
     if block.language in COMMANDS:
         for command in commands_of(block.text):
             if block.reason:
                 check_line(command)
             else:
-                run_line(command, folder)
+                shell.run(command)
     elif block.language == "python":
-        python(block, folder, names)
+        python(block, shell.folder, names)
     elif block.language == "toml":
         tomllib.loads(block.text)
     elif block.language == "json":
@@ -78,6 +82,9 @@ def python(block: Block, folder: Path, names: dict[str, Any]) -> None:
     if not block.reason:
         wanted = names_of(code) - names.keys()
         names.update(arrays(folder, wanted))
+        # A product of the same name may be there from the command line.
+        for product in re.findall(r"ps\.write\(\w+, \"([^\"]+)\"", block.text):
+            (folder / product).unlink(missing_ok=True)
         with warnings.catch_warnings():
             # Warnings are for readers; the command line prints them, too.
             warnings.simplefilter("ignore", PansharpWarning)
