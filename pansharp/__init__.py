@@ -5,6 +5,7 @@ The public names load their module on first use, so that importing the package c
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pansharp.evaluation import Report, evaluate
     from pansharp.models import create_model, list_models
     from pansharp.pipeline import fuse, fuse_arrays
+    from pansharp.product import open_product
     from pansharp.readers import list_readers, open_scene
     from pansharp.scene import Scene
     from pansharp.sensors import get_sensor, list_sensors
@@ -33,6 +35,7 @@ __all__ = [
     "list_models",
     "list_readers",
     "list_sensors",
+    "open_product",
     "open_scene",
     "write",
 ]
@@ -49,13 +52,24 @@ _HOME = {
     "list_models": "models",
     "list_readers": "readers",
     "list_sensors": "sensors",
+    "open_product": "product",
     "open_scene": "readers",
     "write": "writers",
 }
-_SUBMODULES = ("errors", "evaluation", "filters", "models", "readers", "sensors")
+_SUBMODULES = (
+    *("accessor", "errors", "evaluation", "filters", "models", "pictures", "plotting"),
+    *("readers", "sensors"),
+)
+
+
+def _attach() -> None:
+    """Put the accessor on xarray's objects, if there can be any yet."""
+    if "xarray" in sys.modules:
+        import_module("pansharp.attach").attach()
 
 
 def __getattr__(name: str) -> object:
+    _attach()
     if name in _HOME:
         value: object = getattr(import_module(f"pansharp.{_HOME[name]}"), name)
     elif name in _SUBMODULES:
@@ -68,3 +82,6 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, *_SUBMODULES})
+
+
+_attach()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pansharp.attach import attach
 from pansharp.chips import read_chip
 from pansharp.geometry.grids import Window
 
@@ -85,17 +86,17 @@ def lazy_product(outcome: Outcome, card: Mapping[str, object]) -> xr.DataArray:
     if b == 0 and d == 0:
         coords["x"] = c + a * (np.arange(scene.shape[2]) + 0.5)
         coords["y"] = f + e * (np.arange(scene.shape[1]) + 0.5)
-    return xr.DataArray(
-        data,
-        dims=("band", "y", "x"),
-        coords=coords,
-        name="fused",
-        attrs={
-            "crs": scene.crs,
-            "transform": scene.transform,
-            "nodata": scene.nodata,
-            "long_name": list(scene.band_names),
-            "source_dtype": str(scene.dtype),
-            "pansharp_card": dict(card),
-        },
-    )
+    attrs: dict[str, object] = {
+        "crs": scene.crs,
+        "transform": scene.transform,
+        "nodata": scene.nodata,
+        "long_name": list(scene.band_names),
+        "source_dtype": str(scene.dtype),
+        "pansharp_card": dict(card),
+    }
+    if scene.wavelengths:
+        attrs["wavelengths"] = tuple(scene.wavelengths)
+    if scene.sensor is not None:
+        attrs["sensor"] = scene.sensor.name
+    attach()
+    return xr.DataArray(data, dims=("band", "y", "x"), coords=coords, name="fused", attrs=attrs)

@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakValueDictionary
 
+from pansharp.attach import attach
 from pansharp.errors import BandMismatchError, GridMismatchError, OptionError
 from pansharp.geometry.grids import Alignment, AxisMap, Window
 
@@ -20,9 +22,9 @@ if TYPE_CHECKING:
     from pansharp.acquisition import Delivery, Radiometry
     from pansharp.geometry.ortho import Ortho
     from pansharp.sensors import SensorProfile
-    from pansharp.source import Source
+    from pansharp.source import Source, SourceView
 
-__all__ = ["IDENTITY", "MS_MARGIN", "Affine6", "Scene", "default_names"]
+__all__ = ["IDENTITY", "MS_MARGIN", "Affine6", "Scene", "default_names", "scene_behind"]
 
 #: a b c d e f of the map from (column, row) of pixel corners to coordinates.
 Affine6 = tuple[float, float, float, float, float, float]
@@ -36,6 +38,8 @@ MS_MARGIN = 16
 #: Side and bytes that one dask block of `pan` and `ms` does not exceed.
 _CHUNK_SIDE = 2048
 _CHUNK_BYTES = 32 * 2**20
+#: Lazy arrays of scenes by the name of their graph, as long as they live.
+_VIEWS: WeakValueDictionary[str, SourceView] = WeakValueDictionary()
 
 
 def default_names(count: int) -> tuple[str, ...]:
@@ -273,7 +277,13 @@ class Scene:
 
         pan = self.pan.rename(band="guide")
         ms = self.ms.rename(y="y_ms", x="x_ms")
-        attrs = {"name": self.name, "crs": self.crs, "transform": self.transform}
+        attrs: dict[str, object] = {
+            "name": self.name,
+            "crs": self.crs,
+            "transform": self.transform,
+        }
+        if self.sensor is not None:
+            attrs["sensor"] = self.sensor.name
         return xr.Dataset({"pan": pan, "ms": ms}, attrs=attrs)
 
     def crop(self, window: Window) -> Scene:
@@ -494,6 +504,8 @@ class Scene:
         meta = np.empty((0, 0, 0), dtype=source.dtype)
         view = SourceView(source)
         data = da.from_array(view, chunks=chunks, name=False, meta=meta)  # type: ignore[no-untyped-call]
+        view.owner = self
+        _VIEWS[data.name] = view
         a, b, c, d, e, f = transform
         coords: dict[str, object] = {"band": list(names)}
         if b == 0 and d == 0:
@@ -505,7 +517,29 @@ class Scene:
             "nodata": source.nodata,
             "long_name": tuple(names),
         }
+        waves = self.wavelengths if label == "ms" else self.guide_wavelengths
+        if waves:
+            attrs["wavelengths"] = tuple(waves)
+        if self.sensor is not None:
+            attrs["sensor"] = self.sensor.name
+        attach()
         return xr.DataArray(data, dims=("band", "y", "x"), coords=coords, attrs=attrs, name=label)
+
+
+def scene_behind(*arrays: xr.DataArray) -> Scene | None:
+    """The scene whose `pan` and `ms` these arrays are, untouched; None where there is none.
+
+    Parameters
+    ----------
+    *arrays : xarray.DataArray
+        Renamed dimensions do not matter.
+    """
+    views = [_VIEWS.get(str(getattr(array.data, "name", ""))) for array in arrays]
+    owners = {id(view.owner): view.owner for view in views if view is not None}
+    if None in views or len(owners) != 1:
+        return None
+    owner = next(iter(owners.values()))
+    return owner if isinstance(owner, Scene) else None
 
 
 def _full(source: Source) -> Window:

@@ -22,8 +22,9 @@ PACKAGE = ROOT / "pansharp"
 
 # Room: the rooms it may import, at the top or inside functions. Every room may use the floor.
 # Names used only for type checking are free: they cost nothing and make no cycle.
-_FLOOR = {"errors", "registry"}
+_FLOOR = {"attach", "errors", "registry"}
 _LAYERS: dict[str, set[str]] = {
+    "attach": set(),
     "errors": set(),
     "registry": set(),
     "geometry": set(),
@@ -41,6 +42,9 @@ _LAYERS: dict[str, set[str]] = {
     "evaluation": {"filters", "sensors", "tiling"},
     "writers": {"geometry/grids", "tiling"},
     "pictures": {"sensors", "geometry", "source"},
+    "plotting": {
+        *("pictures", "evaluation", "readers/_metadata", "scene", "source", "sensors", "geometry"),
+    },
     "engine": {"models", "chips", "geometry", "sensors", "tiling", "scene", "source"},
     "adaptation": {
         *("models", "filters", "evaluation", "tiling", "engine"),
@@ -58,12 +62,16 @@ _CONDUCTORS = {
     *("pipeline", "options", "registration", "outcome", "card", "lazy", "external"),
     *("demo", "simulate", "large_scene", "blockmaps", "benchmarking"),
     *("hyperspectral", "hyperspectral_trial"),
+    *("accessor", "product"),
 }
 _TOP = {"cli", "__main__"}
 
 _TORCH = ("models/", "adaptation/", "training/", "weights/tensors", "weights/checkpoint")
 _TORCH_FREE = ("models/__init__", "models/base", "models/classical/", "models/hyperspectral/")
-_RASTERIO = ("readers/", "source", "pictures/encode", "writers", "geometry/ortho", "demo", "simulate", "large_scene")
+_RASTERIO = (
+    *("readers/", "source", "pictures/encode", "plotting/", "writers"),
+    *("geometry/ortho", "demo", "simulate", "large_scene"),
+)
 _LATE_ONLY = {"torch", "xarray", "dask", "scipy", "rasterio"}
 _LONGEST = 600
 
@@ -143,7 +151,9 @@ def _allowed(room: str) -> set[str]:
     if room in _CONDUCTORS:
         return {*_FLOOR, *_LAYERS, *_CONDUCTORS}
     # `errors` is the ground on which `registry` stands.
-    return {"registry": {"errors"}, "errors": set()}.get(room, _FLOOR | _LAYERS.get(room, set()))
+    return {"registry": {"errors"}, "errors": set(), "attach": set()}.get(
+        room, _FLOOR | _LAYERS.get(room, set())
+    )
 
 
 def test_every_module_has_a_room() -> None:

@@ -23,6 +23,7 @@ PUBLIC = [
     "list_models",
     "list_readers",
     "list_sensors",
+    "open_product",
     "open_scene",
     "write",
 ]
@@ -57,6 +58,7 @@ SIGNATURES: list[tuple[str, str, list[str], dict[str, object]]] = [
         },
     ),
     ("pansharp", "write", ["fused", "path"], {"format": None}),
+    ("pansharp", "open_product", ["path"], {}),
     (
         "pansharp",
         "fuse_arrays",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pansharp.errors import BandMismatchError, OptionError
@@ -52,9 +53,10 @@ def band_choice(
 
     Notes
     -----
-    Names decide first (synonyms and vendor codes count), then wavelengths within 60 nm, each the
-    nearest. For ``rgb`` of an image whose bands are unknown, the first three in file order are
-    taken as blue, green and red, as nearly all deliveries have them.
+    Names decide first (synonyms and vendor codes count, and one word of a longer name such as
+    ``B4 red`` that no other band has), then wavelengths within 60 nm, each the nearest.
+    For ``rgb`` of an image whose bands are unknown, the first three in file order are taken
+    as blue, green and red, as nearly all deliveries have them.
     """
     if not isinstance(combination, str):
         return _given(names, combination)
@@ -68,6 +70,10 @@ def band_choice(
     keys = [band_key(name) for name in names]
     if all(name in keys for name in wanted):
         return tuple(keys.index(name) for name in wanted)
+    words = [{band_key(word) for word in re.split(r"[^A-Za-z0-9]+", name)} for name in names]
+    having = [[band for band, own in enumerate(words) if name in own] for name in wanted]
+    if all(len(bands) == 1 for bands in having):
+        return tuple(bands[0] for bands in having)
     if len(wavelengths) == len(names):
         chosen = [
             min(range(len(names)), key=lambda band: abs(wavelengths[band] - centre))

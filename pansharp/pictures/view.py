@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -56,7 +57,8 @@ def as_source(image: object) -> Source:
     Parameters
     ----------
     image : path, Source, xarray.DataArray or array, shape (band, y, x) or (y, x)
-        A raster file, or pixels; lazy arrays stay lazy.
+        A raster file, or pixels; lazy arrays stay lazy. An array that `open_product` or rioxarray
+        opened and that was not touched since is read from its file, which may have overviews.
 
     Returns
     -------
@@ -75,8 +77,12 @@ def as_source(image: object) -> Source:
         from pansharp.source import RasterSource
 
         return RasterSource(os.fspath(image))
+    from pansharp.pictures.files import file_behind
     from pansharp.source import ArraySource
 
+    file = file_behind(image)
+    if file is not None:
+        return file
     attrs: dict[str, Any] = getattr(image, "attrs", {})
     names = tuple(str(name) for name in attrs.get("long_name", ()) or ())
     array: Any = image
@@ -137,8 +143,10 @@ def look(
     step = max(1, math.ceil(max(shown.shape) / size))
     factor = _overview(source, step) if step > 1 else 1
     if factor > 1:
-        data = _from_overview(cast("RasterSource", source), shown, factor)
-        return View(_means(data, math.ceil(step / factor)), shown, step)
+        return View(_from_overviews(cast("RasterSource", source), shown, step, factor), shown, step)
+    chunks = _chunks(source, shown) if step > 1 else None
+    if chunks is not None:
+        return View(_by_chunks(source, shown, step, chunks), shown, step)
     return View(_streamed(source, shown, step), shown, step)
 
 
@@ -150,6 +158,69 @@ def _overview(source: Source, step: int) -> int:
         return 1
     factors = source.dataset().overviews(source.indexes[0])
     return max((factor for factor in factors if factor <= step), default=1)
+
+
+def _from_overviews(
+    source: RasterSource, window: Window, step: int, factor: int
+) -> NDArray[np.float32]:
+    """Means of an overview's pixels, strip by strip."""
+    inner = math.ceil(step / factor)
+    row_bytes = source.bands * max(1, window.width // factor) * 8
+    rows = max(1, _STRIP_BYTES // (row_bytes * inner)) * inner * factor
+    strips = [
+        Window(row, window.col, min(rows, window.row_end - row), window.width)
+        for row in range(window.row, window.row_end, rows)
+    ]
+    return np.concatenate(
+        [_means(_from_overview(source, strip, factor), inner) for strip in strips], axis=1
+    )
+
+
+def _chunks(source: Source, window: Window) -> tuple[list[int], list[int]] | None:
+    """Where the chunks of a lazy array begin and end inside a window: rows, then columns."""
+    from pansharp.source import ArraySource
+
+    chunks = source.chunks if isinstance(source, ArraySource) else None
+    if chunks is None:
+        return None
+    edges = []
+    spans = (window.row, window.row_end), (window.col, window.col_end)
+    for sizes, (start, stop) in zip(chunks, spans, strict=True):
+        inner = {int(edge) for edge in np.cumsum(sizes) if start < edge < stop}
+        edges.append(sorted({start, stop} | inner))
+    return edges[0], edges[1]
+
+
+def _by_chunks(
+    source: Source, window: Window, step: int, edges: tuple[list[int], list[int]]
+) -> NDArray[np.float32]:
+    """Means over squares of `step` pixels; each chunk is computed once."""
+    shape = math.ceil(window.height / step), math.ceil(window.width / step)
+    sums = np.zeros((source.bands, *shape), dtype=np.float64)
+    counts = np.zeros((source.bands, *shape), dtype=np.int32)
+    for row, row_end in pairwise(edges[0]):
+        for col, col_end in pairwise(edges[1]):
+            part = Window(row, col, row_end - row, col_end - col)
+            stored = source.read(part)
+            valid = source.valid(part, stored)
+            data = _with_holes(stored, None if valid is None else ~valid)
+            known = np.isfinite(data)
+            values: Any = np.where(known, data, np.float32(0)).astype(np.float64)
+            number: Any = known.astype(np.int32)
+            place = []
+            for axis, start in ((1, row - window.row), (2, col - window.col)):
+                first = start // step
+                last = (start + data.shape[axis] - 1) // step + 1
+                # A square may begin before this chunk: its share here begins at pixel 0.
+                cuts = np.maximum(np.arange(first, last) * step - start, 0)
+                values = np.add.reduceat(values, cuts, axis=axis)
+                number = np.add.reduceat(number, cuts, axis=axis)
+                place.append(slice(first, last))
+            sums[:, *place] += values
+            counts[:, *place] += number
+    with np.errstate(invalid="ignore"):
+        means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    return means.astype(np.float32)
 
 
 def _from_overview(source: RasterSource, window: Window, factor: int) -> NDArray[np.float32]:

@@ -169,6 +169,14 @@ class ArraySource(BaseSource):
         blank = self._blank_values[0] is not None
         return blank or self._mask is not None or self.dtype.kind == "f"
 
+    @property
+    def chunks(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        """Sizes of the rows and columns of chunks that are computed at a time; None in memory."""
+        found = getattr(self._array, "chunks", None)
+        if not found or not isinstance(found[-1], tuple):
+            return None
+        return tuple(found[-2]), tuple(found[-1])
+
     def read(self, window: Window) -> Array:
         """Copy a window inside the array: (band, y, x)."""
         self._check(window)
@@ -211,6 +219,8 @@ class SourceView:
     """
 
     ndim = 3
+    #: What the source is part of, such as a scene; stays here when the view travels.
+    owner: object | None = None
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -238,6 +248,9 @@ class SourceView:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {key: value for key, value in self.__dict__.items() if key != "owner"}
 
 
 def _span(item: object, size: int) -> tuple[range, slice | int]:
