@@ -6,6 +6,7 @@ __all__ = [
     "AlignmentWarning",
     "AmbiguousReaderError",
     "BandMismatchError",
+    "BatchError",
     "GridMismatchError",
     "MetricError",
     "MissingSidecarError",
@@ -98,6 +99,10 @@ class WriteError(PansharpError, OSError):
 
     def __str__(self) -> str:
         return PansharpError.__str__(self)
+
+
+class BatchError(PansharpError, RuntimeError):
+    """A batch cannot start, or cannot go on."""
 
 
 class PansharpWarning(UserWarning):

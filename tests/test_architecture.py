@@ -61,7 +61,7 @@ _LAYERS: dict[str, set[str]] = {
 _CONDUCTORS = {
     *("pipeline", "options", "registration", "outcome", "card", "lazy", "external"),
     *("demo", "simulate", "large_scene", "blockmaps", "benchmarking"),
-    *("hyperspectral", "hyperspectral_trial"),
+    *("hyperspectral", "hyperspectral_trial", "batch"),
     *("accessor", "product"),
 }
 _TOP = {"cli", "__main__"}

@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "fuse": "Fuse one scene into one product, with its score card.",
     "evaluate": "Score a product, or fuse a scene and score the result.",
     "benchmark": "Run methods on scenes: tables of scores, time and memory.",
+    "batch": "Fuse every scene of an archive, on one or many machines.",
     "train": "Train a network on your own data: weights with a card, logs, curves.",
     "info": "Say what was found at a path: sensor, bands, grids, models that fit.",
     "models": "List the fusion methods.",

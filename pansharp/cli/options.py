@@ -25,6 +25,7 @@ else:
 
 __all__ = [
     "SCENE_KEYS",
+    "WORDS",
     "Number",
     "NumberList",
     "Numbers",
@@ -52,7 +53,7 @@ SCENE_KEYS = (
 
 
 #: Options with words for values, in which case does not matter.
-_WORDS = {
+WORDS = {
     *("model", "coregister", "mtf", "adapt", "backproject", "blend", "device", "precision"),
     *("format", "compress", "dtype"),
 }
@@ -488,6 +489,6 @@ def checked_options(values: dict[str, Any]) -> FuseOptions:
         given["card"] = False
     if own := dict(given.pop("method", ())):
         given["method"] = own
-    for key in _WORDS & given.keys():
+    for key in WORDS & given.keys():
         given[key] = given[key].lower()
     return FuseOptions.checked(**given)
