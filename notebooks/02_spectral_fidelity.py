@@ -14,11 +14,12 @@
 # %% [markdown]
 # # Spectral fidelity
 #
-# **Question.** You want the fused pixels for more than a picture: for vegetation, water and soil. Do they still tell these
-# apart as the MS does? And do networks keep spectra better than classical methods, or only edges?
+# **Question.** You want the fused pixels for more than a picture: for vegetation, water and soil.
+# Do they still tell these apart as the MS does? And do networks keep spectra better than
+# classical methods, or only edges?
 #
-# Set `SCENE` to the path of your own scene. It needs a red and a near infrared band; a red-edge and a green band make
-# two more answers possible.
+# Set `SCENE` to the path of your own scene. It needs a red and a near infrared band; a red-edge
+# and a green band make two more answers possible.
 
 # %% tags=["parameters"]
 SCENE = None
@@ -31,9 +32,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from pansharp.simulate import load_indian_pines, simulate_pair, write_pair
 
 import pansharp as ps
+from pansharp.simulate import load_indian_pines, simulate_pair, write_pair
 
 # Each card keeps its warnings; they are printed once below.
 warnings.filterwarnings("ignore", category=ps.errors.PansharpWarning)
@@ -55,12 +56,14 @@ else:
 # %% [markdown]
 # ## The products
 #
-# `exp` is the MS, interpolated, without any detail of the PAN: the yardstick. Beside it stand three classical methods and two
-# networks that are trained now, on the scene itself. `force` keeps a network even where the score card prefers a
-# classical method, because here we want to see the network.
+# `exp` is the MS, interpolated, without any detail of the PAN: the yardstick. Beside it stand
+# three classical methods and two networks that are trained now, on the scene itself. `force`
+# keeps a network even where the score card prefers a classical method, because here we want to
+# see the network.
 #
-# Like is compared with like: networks are back-projected, that is, corrected until they agree with the MS, so the classical
-# methods get the same two passes. `pracs` is there a second time without them.
+# Like is compared with like: networks are back-projected, that is, corrected until they agree
+# with the MS, so the classical methods get the same two passes. `pracs` is there a second time
+# without them.
 
 # %%
 asked = {
@@ -82,9 +85,11 @@ for text in sorted({t for p in products.values() for t in p.attrs["pansharp_card
 # %% [markdown]
 # ## What they are held against
 #
-# With a truth: the truth, pixel by pixel. Without one: the MS itself. Then every product is averaged over the pixels of
-# the MS, and only one property is tested, that the product *agrees with what was measured*. That is less than fidelity: `exp` passes it
-# almost by construction, and is the yardstick, not a competitor.
+# With a truth: the truth, pixel by pixel. Without one: the MS itself. Then every product is
+# averaged over the pixels of the MS, and only one property is tested, that the product *agrees
+# with what was measured*. That is less than fidelity: `exp` passes it almost by construction, and
+# is the yardstick, not a competitor.
+
 
 # %%
 def mean_over_ms_pixels(image):
@@ -93,7 +98,9 @@ def mean_over_ms_pixels(image):
         centres = np.sort(scene.ms[axis].values)
         step = centres[1] - centres[0]
         edges = np.append(centres - step / 2, centres[-1] + step / 2)
-        image = image.groupby_bins(axis, edges, labels=centres).mean().rename({f"{axis}_bins": axis})
+        image = (
+            image.groupby_bins(axis, edges, labels=centres).mean().rename({f"{axis}_bins": axis})
+        )
     return image.transpose("band", "y", "x").reindex(y=scene.ms.y.values, x=scene.ms.x.values)
 
 
@@ -110,9 +117,11 @@ else:
 # %% [markdown]
 # ## Classes
 #
-# Vegetation, water and soil are told apart by simple rules on the truth (on the MS without one): NDVI = (NIR - red) / (NIR + red),
-# NDWI = (green - NIR) / (green + NIR), and water is dark in the infrared. The dark signal of the demo is taken off first. Counts are not
-# reflectances, so the thresholds order this scene and no other. A class of fewer than 50 pixels is left out.
+# Vegetation, water and soil are told apart by simple rules on the truth (on the MS without one):
+# NDVI = (NIR - red) / (NIR + red), NDWI = (green - NIR) / (green + NIR), and water is dark in the
+# infrared. The dark signal of the demo is taken off first. Counts are not reflectances, so the
+# thresholds order this scene and no other. A class of fewer than 50 pixels is left out.
+
 
 # %%
 def band(image, name):
@@ -154,7 +163,12 @@ for name, mask in named.items():
     print(f"{name:12} {mask.sum():7} pixels{'' if name in classes else ': too few, left out'}")
 
 # %%
-colours = {"vegetation": "#1b7837", "sparse": "#a6dba0", "soil, built": "#bf812d", "water": "#2166ac"}
+colours = {
+    "vegetation": "#1b7837",
+    "sparse": "#a6dba0",
+    "soil, built": "#bf812d",
+    "water": "#2166ac",
+}
 codes = np.full(green_leaf.shape, np.nan)
 for number, name in enumerate(classes):
     codes[classes[name]] = number
@@ -178,14 +192,15 @@ for ax in axes[1:]:
 plt.show()
 
 # %% [markdown]
-# *Reading.* This is the ground on which the products are judged. In the demo (Indiana in June, maize just sown) bare soil
-# and green plants have similar shares, and there is no water: for water, take a scene of your own.
+# *Reading.* This is the ground on which the products are judged. In the demo (Indiana in June,
+# maize just sown) bare soil and green plants have similar shares, and there is no water: for
+# water, take a scene of your own.
 
 # %% [markdown]
 # ## NDVI
 #
-# Two errors count: the *bias* of a class shifts its mean and with it every threshold; the *RMSE* is what a single pixel
-# may be wrong.
+# Two errors count: the *bias* of a class shifts its mean and with it every threshold; the *RMSE*
+# is what a single pixel may be wrong.
 
 # %%
 index_of = {name: ndvi(image) for name, image in images.items()}
@@ -200,14 +215,24 @@ errors = pd.DataFrame(rows, columns=["product", "class", "bias", "rmse"])
 
 def bars(ax, table, value, label):
     """Groups of bars: one group a class, one bar a product."""
-    wide = table.pivot(index="class", columns="product", values=value).loc[list(classes), list(images)]
+    wide = table.pivot(index="class", columns="product", values=value).loc[
+        list(classes), list(images)
+    ]
     width = 0.8 / len(images)
     for number, name in enumerate(wide.columns):
         hatch = "//" if name in networks else None
         shade = plt.get_cmap("tab10" if name in networks else "Greys")
         colour = shade(networks.index(name)) if name in networks else shade(0.25 + 0.15 * number)
         places = np.arange(len(classes)) + (number - (len(images) - 1) / 2) * width
-        ax.bar(places, wide[name], 0.92 * width, color=colour, hatch=hatch, edgecolor="white", label=name)
+        ax.bar(
+            places,
+            wide[name],
+            0.92 * width,
+            color=colour,
+            hatch=hatch,
+            edgecolor="white",
+            label=name,
+        )
     ax.set_xticks(range(len(classes)), list(classes))
     ax.set_ylabel(label)
     ax.axhline(0, color="black", linewidth=0.8)
@@ -218,7 +243,9 @@ def bars(ax, table, value, label):
 figure, axes = plt.subplots(1, 2, figsize=(12, 3.8), layout="constrained")
 bars(axes[0], errors, "bias", "bias of NDVI")
 bars(axes[1], errors, "rmse", "RMSE of NDVI")
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(images), fontsize=9)
+figure.legend(
+    *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(images), fontsize=9
+)
 plt.show()
 
 # %%
@@ -232,18 +259,20 @@ for label in classes:
     )
 
 # %% [markdown]
-# *Reading.* Look at `exp` first: too low over plants, too high over soil. Blur mixes the classes, so interpolation
-# flattens the index; a fusion should undo that, and in the demo all do. The bias of all back-projected products is small, and the
-# networks are not ahead in it. Single pixels are another matter. `mtf-glp-fs` is worse there than no fusion over
-# plants: what it adds to red and to infrared does not fit together. `pracs` with two passes and the networks are close
-# to each other: the networks lead over plants and soil, `pracs` over sparse cover. Compare `pracs` with
+# *Reading.* Look at `exp` first: too low over plants, too high over soil. Blur mixes the classes,
+# so interpolation flattens the index; a fusion should undo that, and in the demo all do. The bias
+# of all back-projected products is small, and the networks are not ahead in it. Single pixels are
+# another matter. `mtf-glp-fs` is worse there than no fusion over plants: what it adds to red and
+# to infrared does not fit together. `pracs` with two passes and the networks are close to each
+# other: the networks lead over plants and soil, `pracs` over sparse cover. Compare `pracs` with
 # `pracs, plain`: a good part of what looks like the merit of a network is the back-projection.
 
 # %% [markdown]
 # ## Spectral angle by class
 #
-# SAM sees all bands at once and is blind to brightness. Classes have different spectra, so the same product may keep one and
-# spoil another.
+# SAM sees all bands at once and is blind to brightness. Classes have different spectra, so the
+# same product may keep one and spoil another.
+
 
 # %%
 def angle(image):
@@ -263,7 +292,9 @@ rows = [
 by_class = pd.DataFrame(rows, columns=["product", "class", "sam"])
 figure, axes = plt.subplots(1, 1, figsize=(8, 3.6), layout="constrained")
 bars(axes, by_class, "sam", "mean angle (degrees)")
-figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(images), fontsize=9)
+figure.legend(
+    *axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(images), fontsize=9
+)
 plt.show()
 
 # %%
@@ -276,18 +307,21 @@ else:
 figure
 
 # %% [markdown]
-# *Reading.* `exp` is wrong on borders, roads and houses, where an MS pixel holds two materials, and right inside
-# fields. `mtf-glp-fs` has thinned the borders and pays with speckle over wood and gardens: noise and texture of the PAN, put into
-# bands that do not have it. A product can gain in ERGAS and lose in SAM. The network mends most borders and adds less
-# speckle. What is left in all of them is the road and the railway in the north, narrower than an MS pixel: no
+# *Reading.* `exp` is wrong on borders, roads and houses, where an MS pixel holds two materials,
+# and right inside fields. `mtf-glp-fs` has thinned the borders and pays with speckle over wood
+# and gardens: noise and texture of the PAN, put into bands that do not have it. A product can
+# gain in ERGAS and lose in SAM. The network mends most borders and adds less speckle. What is
+# left in all of them is the road and the railway in the north, narrower than an MS pixel: no
 # method here knows their colour.
 
 # %% [markdown]
 # ## Red edge
 #
-# The red edge, the steep rise between red and near infrared, moves to longer wavelengths with chlorophyll. With three broad bands its position is
-# the wavelength at which the line from red over red edge to NIR reaches the mean of red and NIR (the principle of Guyot and Baret, 1988,
+# The red edge, the steep rise between red and near infrared, moves to longer wavelengths with
+# chlorophyll. With three broad bands its position is the wavelength at which the line from red
+# over red edge to NIR reaches the mean of red and NIR (the principle of Guyot and Baret, 1988,
 # with fewer bands: compare products with it, not with field spectrometers).
+
 
 # %%
 def red_edge(image):
@@ -312,7 +346,9 @@ if possible:
         for name in ("red", "rededge", "nir1")
     ]
     true_edge = red_edge(against)
-    shift = {name: (red_edge(image) - true_edge)[classes["vegetation"]] for name, image in images.items()}
+    shift = {
+        name: (red_edge(image) - true_edge)[classes["vegetation"]] for name, image in images.items()
+    }
     shift = {name: values[np.isfinite(values)] for name, values in shift.items()}
     figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
     axes.boxplot(
@@ -336,16 +372,18 @@ if possible:
     print(f"RMSE over that: {min(spread.values()) / own:.2f} to {max(spread.values()) / own:.2f}")
 
 # %% [markdown]
-# *Reading.* The error has to be seen beside the spread of the truth in the last lines: at a ratio of 1 a map of red-edge positions is
-# useless, however sharp it looks. In the demo all products lie between 0.4 and 0.7. The classical methods are hardly better than
-# interpolation, or worse; the networks gain a little. The longer lower whisker is the blur again: at the rims of fields
+# *Reading.* The error has to be seen beside the spread of the truth in the last lines: at a ratio
+# of 1 a map of red-edge positions is useless, however sharp it looks. In the demo all products
+# lie between 0.4 and 0.7. The classical methods are hardly better than interpolation, or worse;
+# the networks gain a little. The longer lower whisker is the blur again: at the rims of fields
 # soil is mixed in, and the edge seems to lie at shorter wavelengths.
 
 # %% [markdown]
 # ## Verdict
 #
-# One row a product, everything together. ERGAS and SAM of the card come from the rehearsal on coarser blocks, which every scene has;
-# the others are those above.
+# One row a product, everything together. ERGAS and SAM of the card come from the rehearsal on
+# coarser blocks, which every scene has; the others are those above.
+
 
 # %%
 def wide(table, value, title):
@@ -369,13 +407,14 @@ table.T.round(4)
 # %%
 ours = table.drop(columns=["card ERGAS", "card SAM"])
 ahead = ours.loc[networks].min() < ours.loc[rivals].min()
-print(f"The better network is ahead of the best classical method in {ahead.sum()} of {ahead.size} rows,")
+print(f"The better network leads the best classical method in {ahead.sum()} of {ahead.size} rows,")
 print(f"behind in: {', '.join(ahead.index[~ahead]) or 'none'}.")
 for group, names in (("classical", rivals), ("networks", networks)):
     worse = [name for name in names if (ours.loc[name] > ours.loc["exp"]).any()]
     print(f"Worse than no fusion somewhere ({group}): {', '.join(worse) or 'none'}.")
 
 # %% [markdown]
-# *Reading.* On this pair the answer to the question is: networks that are fitted to the scene keep spectra at least as well as
-# good classical methods with the same back-projection, mostly a little better, and not everywhere. A simulated pair is
-# kinder than a real one, and one scene is one scene: run the notebook on yours.
+# *Reading.* On this pair the answer to the question is: networks that are fitted to the scene
+# keep spectra at least as well as good classical methods with the same back-projection, mostly a
+# little better, and not everywhere. A simulated pair is kinder than a real one, and one scene is
+# one scene: run the notebook on yours.

@@ -14,15 +14,19 @@
 # %% [markdown]
 # # Quality at full resolution, and where QNR misleads
 #
-# **Question.** At the resolution of the PAN there is no image to compare a product with. Indices without a reference, QNR first of
-# all, are used to choose methods nevertheless. Do they choose the right one?
+# **Question.** At the resolution of the PAN there is no image to compare a product with. Indices
+# without a reference, QNR first of all, are used to choose methods nevertheless. Do they choose
+# the right one?
 #
-# * **QNR** = (1 - D_lambda) (1 - D_s). D_lambda asks whether bands are related to *each other* as they are in the MS, D_s whether
-#   they are related to the PAN as the MS is to the PAN made coarser (Alparone et al., 2008).
-# * **HQNR** takes another spectral half, D_lambda_K: it asks whether the product, blurred and made coarser, *is* the MS.
+# * **QNR** = (1 - D_lambda) (1 - D_s). D_lambda asks whether bands are related to *each other* as
+#   they are in the MS, D_s whether they are related to the PAN as the MS is to the PAN made
+#   coarser (Alparone et al., 2008).
+# * **HQNR** takes another spectral half, D_lambda_K: it asks whether the product, blurred and
+#   made coarser, *is* the MS.
 #
-# In a simulation the truth is at hand, so the indices themselves can be tested. Set `SCENE` to test the methods on your own scene:
-# then the errors are those of the score card, one ratio coarser, and what needs the truth is left out.
+# In a simulation the truth is at hand, so the indices themselves can be tested. Set `SCENE` to
+# test the methods on your own scene: then the errors are those of the score card, one ratio
+# coarser, and what needs the truth is left out.
 
 # %% tags=["parameters"]
 SCENE = None
@@ -35,9 +39,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from pansharp.simulate import load_indian_pines, simulate_pair, write_pair
 
 import pansharp as ps
+from pansharp.simulate import load_indian_pines, simulate_pair, write_pair
 
 # Each card keeps its warnings.
 warnings.filterwarnings("ignore", category=ps.errors.PansharpWarning)
@@ -60,7 +64,17 @@ else:
 # Interpolation (`exp`), nine classical methods, and a small network trained on the scene.
 
 # %%
-classical = ["brovey", "gs", "gsa", "sfim", "mtf-glp", "mtf-glp-fs", "mtf-glp-hpm", "bdsd-pc", "pracs"]
+classical = [
+    "brovey",
+    "gs",
+    "gsa",
+    "sfim",
+    "mtf-glp",
+    "mtf-glp-fs",
+    "mtf-glp-hpm",
+    "bdsd-pc",
+    "pracs",
+]
 products = {name: ps.fuse(scene, name).compute() for name in ("exp", *classical)}
 products["rescnn-tiny"] = ps.fuse(scene, "rescnn-tiny", force=True).compute()
 
@@ -77,7 +91,8 @@ error = "true ERGAS" if truth is not None else "reduced ERGAS"
 table.sort_values(error).round(4)
 
 # %% [markdown]
-# If the indices were right, products would lie on falling lines: the larger the error, the lower the index.
+# If the indices were right, products would lie on falling lines: the larger the error, the lower
+# the index.
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(12, 4.4), layout="constrained", sharex=True)
@@ -94,7 +109,9 @@ for ax, index in zip(axes, ("QNR", "HQNR"), strict=True):
     ax.margins(x=0.15)
     ax.grid(color="0.9")
     agreement = table[error].rank().corr(-table[index].rank())
-    ax.set_title(f"{index}: rank correlation with quality {agreement:+.2f} (1 is perfect)", fontsize=10)
+    ax.set_title(
+        f"{index}: rank correlation with quality {agreement:+.2f} (1 is perfect)", fontsize=10
+    )
 plt.show()
 
 # %%
@@ -107,19 +124,22 @@ if truth is not None:
     print(f"The largest true error has {worst}: {table[error][worst]:.2f}.")
 
 # %% [markdown]
-# *Reading.* Interpolation has D_lambda = 0 by construction: its bands are related as those of the MS because they *are* the MS. QNR
-# rewards a product for staying near that. In the demo the product with the largest error gets the second place, and
-# methods that bring in true detail are punished for the change that detail makes: over all eleven QNR knows next to
-# nothing of quality. HQNR knows more, and puts the two best products first; it is not good enough to choose between methods
-# that lie close together, and it, too, likes `exp`. So the score card shows both indices, and its verdict rests on neither but on the
-# rehearsal one ratio coarser, where there is a truth (column `reduced ERGAS`).
+# *Reading.* Interpolation has D_lambda = 0 by construction: its bands are related as those of the
+# MS because they *are* the MS. QNR rewards a product for staying near that. In the demo the
+# product with the largest error gets the second place, and methods that bring in true detail are
+# punished for the change that detail makes: over all eleven QNR knows next to nothing of quality.
+# HQNR knows more, and puts the two best products first; it is not good enough to choose between
+# methods that lie close together, and it, too, likes `exp`. So the score card shows both indices,
+# and its verdict rests on neither but on the rehearsal one ratio coarser, where there is a truth
+# (column `reduced ERGAS`).
 
 # %% [markdown]
 # ## How much detail does QNR want?
 #
-# Take one product, keep its detail (product minus `exp`), and inject it with a gain from 0 (nothing) over 1 (the method's own) to 2. The
-# functions of `ps.evaluation` follow the published toolbox, which puts MS pixels half a PAN pixel off where they lie in this pair, so their
-# values differ from those of the card; here the place of the maximum counts.
+# Take one product, keep its detail (product minus `exp`), and inject it with a gain from 0
+# (nothing) over 1 (the method's own) to 2. The functions of `ps.evaluation` follow the published
+# toolbox, which puts MS pixels half a PAN pixel off where they lie in this pair, so their values
+# differ from those of the card; here the place of the maximum counts.
 
 # %%
 r = round(scene.ratio)
@@ -147,13 +167,18 @@ if testable:
     detail = products["mtf-glp-fs"].values - plain
     sweep = pd.DataFrame([scores(plain + gain * detail) for gain in gains], index=gains)
     shown = sweep.dropna(axis=1)
-    figure, axes = plt.subplots(1, shown.shape[1], figsize=(4 * shown.shape[1], 3.4), layout="constrained")
+    figure, axes = plt.subplots(
+        1, shown.shape[1], figsize=(4 * shown.shape[1], 3.4), layout="constrained"
+    )
     for ax, name in zip(axes, shown.columns, strict=True):
         top = shown[name].idxmin() if name == "ERGAS" else shown[name].idxmax()
         ax.plot(gains, shown[name], color="0.25")
         ax.axvline(top, color="#D55E00", linewidth=1.5, label=f"best at gain {top:g}")
         ax.set_xlabel("gain of the detail of mtf-glp-fs")
-        ax.set_title("true ERGAS (0 is perfect)" if name == "ERGAS" else f"{name} (1 is perfect)", fontsize=10)
+        ax.set_title(
+            "true ERGAS (0 is perfect)" if name == "ERGAS" else f"{name} (1 is perfect)",
+            fontsize=10,
+        )
         ax.legend(frameon=False, fontsize=9)
         ax.grid(color="0.9")
     plt.show()
@@ -163,17 +188,19 @@ if testable:
     print("best gain by QNR", sweep["QNR"].idxmax(), "and by HQNR", sweep["HQNR"].idxmax())
 if testable and truth is not None:
     top, low = sweep["QNR"].idxmax(), sweep["ERGAS"].idxmin()
-    print(f"best gain by the truth {low}: QNR's choice has an ERGAS {sweep['ERGAS'][top] / sweep['ERGAS'][low] - 1:.0%} larger")
+    loss = sweep["ERGAS"][top] / sweep["ERGAS"][low] - 1
+    print(f"best gain by the truth {low}: the choice of QNR has an ERGAS {loss:.0%} larger")
 
 # %% [markdown]
-# *Reading.* Both indices stop too early: the truth wants about twice the detail that they want. Whoever tunes a method
-# by QNR ends with a product that is too soft, and believes it to be the best one.
+# *Reading.* Both indices stop too early: the truth wants about twice the detail that they want.
+# Whoever tunes a method by QNR ends with a product that is too soft, and believes it to be the
+# best one.
 
 # %% [markdown]
 # ## Damage that QNR does not see
 #
-# Now the products are spoilt on purpose. All of these are real mishaps: a wrong scale factor, bands written in the wrong order, an offset
-# that was forgotten.
+# Now the products are spoilt on purpose. All of these are real mishaps: a wrong scale factor,
+# bands written in the wrong order, an offset that was forgotten.
 
 # %%
 if testable:
@@ -192,39 +219,50 @@ if testable:
     if truth is not None:
         spoilt["the truth itself"] = truth.values.astype(float)
     damage = pd.DataFrame({name: scores(image) for name, image in spoilt.items()}).T.dropna(axis=1)
-    figure, axes = plt.subplots(1, damage.shape[1], figsize=(12, 3.0), layout="constrained", sharey=True)
+    figure, axes = plt.subplots(
+        1, damage.shape[1], figsize=(12, 3.0), layout="constrained", sharey=True
+    )
     for ax, name in zip(axes, damage.columns, strict=True):
         hue = ["#009E73" if label == "the truth itself" else "0.35" for label in damage.index]
         hue[0] = "#0072B2"
         ax.barh(damage.index, damage[name], color=hue)
         for place, value in enumerate(damage[name]):
             ax.annotate(f" {value:.3f}", (value, place), va="center", fontsize=8)
-        ax.set_title("true ERGAS (0 is perfect)" if name == "ERGAS" else f"{name} (1 is perfect)", fontsize=10)
+        ax.set_title(
+            "true ERGAS (0 is perfect)" if name == "ERGAS" else f"{name} (1 is perfect)",
+            fontsize=10,
+        )
         ax.margins(x=0.25)
         ax.set_ylim(len(damage) - 0.4, -0.6)
     plt.show()
 
 # %%
 if testable:
-    change = damage.drop(index=["pracs, as it is", "exp"]).drop(index="the truth itself", errors="ignore")
+    change = damage.drop(index=["pracs, as it is", "exp"]).drop(
+        index="the truth itself", errors="ignore"
+    )
     gap = change["QNR"] - damage["QNR"].iloc[0]
     print(f"QNR moves by {gap.min():+.4f} to {gap.max():+.4f} when the product is spoilt.")
     print(f"HQNR moves by {(change['HQNR'] - damage['HQNR'].iloc[0]).min():+.3f} at most.")
 if testable and truth is not None:
-    print(f"The true ERGAS grows up to {change['ERGAS'].max() / damage['ERGAS'].iloc[0]:.1f} times.")
+    print(
+        f"The true ERGAS grows up to {change['ERGAS'].max() / damage['ERGAS'].iloc[0]:.1f} times."
+    )
     print(f"QNR of the truth itself: {damage['QNR']['the truth itself']:.4f}, "
           f"of exp: {damage['QNR']['exp']:.4f}.")  # fmt: skip
 
 # %% [markdown]
-# *Reading.* D_lambda compares the bands of the product with each other, so a factor common to all bands cancels, and two bands
-# that are much alike can be swapped. QNR cannot see a product that is 10 % too bright, which is many times worse than no
-# fusion. HQNR sees it at once, because it looks back at the MS. And the truth itself, the very image that a perfect fusion would
-# return, gets a lower QNR than plain interpolation in the demo: a QNR near 1 is not the aim.
+# *Reading.* D_lambda compares the bands of the product with each other, so a factor common to all
+# bands cancels, and two bands that are much alike can be swapped. QNR cannot see a product that
+# is 10 % too bright, which is many times worse than no fusion. HQNR sees it at once, because it
+# looks back at the MS. And the truth itself, the very image that a perfect fusion would return,
+# gets a lower QNR than plain interpolation in the demo: a QNR near 1 is not the aim.
 
 # %% [markdown]
 # ## What to do
 #
-# * Do not rank methods by QNR alone. Look at HQNR, at the RMSE to the MS (`rmse_to_ms_percent`), and at the reduced scale with its interval.
+# * Do not rank methods by QNR alone. Look at HQNR, at the RMSE to the MS (`rmse_to_ms_percent`),
+#   and at the reduced scale with its interval.
 # * Put `exp` into every table. An index that prefers it is not measuring sharpness.
 # * Look at the picture: no index here sees a seam or a ghost.
 
@@ -232,9 +270,12 @@ if testable and truth is not None:
 first = ["exp", "mtf-glp-fs", "pracs", "rescnn-tiny"]
 summary = table.loc[first, ["QNR", "HQNR", error]].copy()
 summary["RMSE to MS (%)"] = [
-    products[name].attrs["pansharp_card"]["full"].get("rmse_to_ms_percent", np.nan) for name in first
+    products[name].attrs["pansharp_card"]["full"].get("rmse_to_ms_percent", np.nan)
+    for name in first
 ]
 summary.round(3)
 
 # %%
-ps.plotting.zoom({name: products[name] for name in first}, side=min(48, *scene.shape[1:]), reference=truth)
+ps.plotting.zoom(
+    {name: products[name] for name in first}, side=min(48, *scene.shape[1:]), reference=truth
+)

@@ -14,12 +14,13 @@
 # %% [markdown]
 # # Hyperspectral fusion and material spectra
 #
-# **Question.** A hyperspectral image (HSI) has hundreds of narrow channels and coarse pixels, a multispectral image (MSI) few bands and fine
-# ones. Fused, they promise a full spectrum for every fine pixel. Is that spectrum the one of the material there, or that of the MSI dressed
-# up?
+# **Question.** A hyperspectral image (HSI) has hundreds of narrow channels and coarse pixels, a
+# multispectral image (MSI) few bands and fine ones. Fused, they promise a full spectrum for every
+# fine pixel. Is that spectrum the one of the material there, or that of the MSI dressed up?
 #
-# Set `SCENE` to a pair of paths, `("hsi.tif", "msi.tif")`, or to one path of a delivery that holds both (PRISMA). With `None` a pair at ratio 4
-# is simulated from the AVIRIS cube Indian Pines, which is then the truth.
+# Set `SCENE` to a pair of paths, `("hsi.tif", "msi.tif")`, or to one path of a delivery that
+# holds both (PRISMA). With `None` a pair at ratio 4 is simulated from the AVIRIS cube Indian
+# Pines, which is then the truth.
 
 # %% tags=["parameters"]
 SCENE = None
@@ -32,9 +33,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from pansharp.simulate import load_indian_pines, simulate_hsi_msi, write_hsi_msi
 
 import pansharp as ps
+from pansharp.simulate import load_indian_pines, simulate_hsi_msi, write_hsi_msi
 
 # Each card keeps its warnings.
 warnings.filterwarnings("ignore", category=ps.errors.PansharpWarning)
@@ -42,10 +43,17 @@ if SCENE is None:
     cube, wavelengths = load_indian_pines()
     pair = simulate_hsi_msi(cube, wavelengths, sensor="worldview3", ratio=4, seed=0)
     hsi, msi = write_hsi_msi(pair, Path(tempfile.mkdtemp()), name="indian_pines")
-    scene, truth = ps.open_scene(hsi=hsi, msi=msi, sensor="worldview3"), pair.reference.astype(float)
+    scene, truth = (
+        ps.open_scene(hsi=hsi, msi=msi, sensor="worldview3"),
+        pair.reference.astype(float),
+    )
     dark = 1000.0  # counts of this cube at no light
 else:
-    given = {"path": SCENE} if isinstance(SCENE, str | Path) else dict(zip(("hsi", "msi"), SCENE, strict=True))
+    given = (
+        {"path": SCENE}
+        if isinstance(SCENE, str | Path)
+        else dict(zip(("hsi", "msi"), SCENE, strict=True))
+    )
     scene, truth, dark = ps.open_scene(**given), None, 0.0
     rows, columns = scene.shape[1:]
     if rows * columns > 512**2:  # the middle of a large scene: minutes instead of hours
@@ -53,7 +61,9 @@ else:
             **given, window=(max(0, rows // 2 - 256), max(0, columns // 2 - 256), 512, 512)
         )
 
-centres = np.asarray(scene.wavelengths) if scene.wavelengths else np.arange(scene.bands, dtype=float)
+centres = (
+    np.asarray(scene.wavelengths) if scene.wavelengths else np.arange(scene.bands, dtype=float)
+)
 axis_label = "wavelength (nm)" if scene.wavelengths else "channel"
 print(f"HSI   {scene.bands} channels, {scene.ms.shape[1]} x {scene.ms.shape[2]} pixels")
 print(f"MSI   {scene.pan.shape[0]} bands, {scene.pan.shape[1]} x {scene.pan.shape[2]} pixels")
@@ -64,7 +74,8 @@ print(f"ratio {scene.ratio:g}; truth: {'the cube itself' if truth is not None el
 #
 # * no fusion: the HSI, interpolated to fine pixels;
 # * `gsa-hs`: the detail of the MSI, added by a linear regression;
-# * `fuse-sylvester`: the image that explains both images best, given the statistics of the spectra;
+# * `fuse-sylvester`: the image that explains both images best, given the statistics of the
+#   spectra;
 # * `rfridge`: a nonlinear regression, fitted to this scene in closed form, with no training data.
 
 # %%
@@ -92,8 +103,10 @@ table = pd.DataFrame(rows).T
 table.round(3)
 
 # %% [markdown]
-# *Reading.* All three bring the error far below that of no fusion. `reduced` is what the card says without the truth, one
-# ratio coarser; the order of the methods there is the order against the truth. That is not a law, see the benchmarks in the documentation.
+# *Reading.* All three bring the error far below that of no fusion. `reduced` is what the card
+# says without the truth, one ratio coarser; the order of the methods there is the order against
+# the truth. That is not a law, see the benchmarks in the documentation.
+
 
 # %%
 def nearest(wanted):
@@ -109,22 +122,31 @@ pictures = {"HSI": low, **fused}
 if truth is not None:
     pictures["truth"] = spread.copy(data=truth)
 edges = np.nanpercentile(low.values[shown], (1, 99), axis=(1, 2))
-figure, axes = plt.subplots(1, len(pictures), figsize=(3.0 * len(pictures), 3.5), layout="constrained")
+figure, axes = plt.subplots(
+    1, len(pictures), figsize=(3.0 * len(pictures), 3.5), layout="constrained"
+)
 for ax, (name, image) in zip(axes, pictures.items(), strict=True):
     colours = (image.values[shown] - edges[0][:, None, None]) / (edges[1] - edges[0])[:, None, None]
     ax.imshow(np.moveaxis(np.clip(np.nan_to_num(colours), 0, 1), 0, 2), interpolation="nearest")
     ax.set_title(name, fontsize=10)
     ax.set_axis_off()
-figure.suptitle("red, green, blue = " + ", ".join(f"{centres[i]:.0f}" for i in shown) + f", {axis_label}, one stretch", fontsize=10)
+figure.suptitle(
+    "red, green, blue = "
+    + ", ".join(f"{centres[i]:.0f}" for i in shown)
+    + f", {axis_label}, one stretch",
+    fontsize=10,
+)
 plt.show()
 
 # %% [markdown]
-# *Reading.* The red of this picture is a channel of the short-wave infrared that the MSI (bands up to about 950 nm) has never seen. Its
-# detail is inferred: from spectra in the HSI that go together with what the MSI sees. To the eye it is hard to tell from the
-# truth. That is why the next figures look at numbers.
+# *Reading.* The red of this picture is a channel of the short-wave infrared that the MSI (bands
+# up to about 950 nm) has never seen. Its detail is inferred: from spectra in the HSI that go
+# together with what the MSI sees. To the eye it is hard to tell from the truth. That is why the
+# next figures look at numbers.
 
 # %% [markdown]
 # ## Where in the spectrum is the error?
+
 
 # %%
 def order_of(values):
@@ -138,7 +160,12 @@ def broken(x, *lines, gap=60.0):
     return [np.insert(np.asarray(line, dtype=float), holes, np.nan) for line in (x, *lines)]
 
 
-shade = {"no fusion": "0.55", "gsa-hs": "#0072B2", "fuse-sylvester": "#009E73", "rfridge": "#D55E00"}
+shade = {
+    "no fusion": "0.55",
+    "gsa-hs": "#0072B2",
+    "fuse-sylvester": "#009E73",
+    "rfridge": "#D55E00",
+}
 style = {"no fusion": "-", "gsa-hs": "-", "fuse-sylvester": "--", "rfridge": "-"}
 order = order_of(centres)
 if truth is not None:
@@ -162,22 +189,24 @@ if truth is not None:
         gain = np.sqrt(((products[name].values - truth) ** 2).mean(axis=(1, 2)))
         gain = gain / np.sqrt(((spread.values - truth) ** 2).mean(axis=(1, 2)))
         print(
-            f"{name:15} error left, in per cent of no fusion: {100 * np.median(gain[inside]):.0f} within "
-            f"the range of the MSI, {100 * np.median(gain[~inside]):.0f} beyond"
+            f"{name:15} error left, in per cent of no fusion: {100 * np.median(gain[inside]):.0f} "
+            f"within the range of the MSI, {100 * np.median(gain[~inside]):.0f} beyond"
         )
 else:
     print("absent: the truth; see the consistency figure at the end")
 
 # %% [markdown]
-# *Reading.* Within the range of the MSI the fusions take most of the error away. Beyond it they still take a good part, and a smaller
-# one: that is the price of inference, and `rfridge` pays least. Where the signal itself is weak (absorption by oxygen and water
-# near 760, 940 and 1130 nm, both ends of the gaps, the far end of the spectrum) noise is the error, and no fusion takes it away.
+# *Reading.* Within the range of the MSI the fusions take most of the error away. Beyond it they
+# still take a good part, and a smaller one: that is the price of inference, and `rfridge` pays
+# least. Where the signal itself is weak (absorption by oxygen and water near 760, 940 and 1130
+# nm, both ends of the gaps, the far end of the spectrum) noise is the error, and no fusion takes
+# it away.
 
 # %% [markdown]
 # ## Materials
 #
-# Spectra of single fine pixels, chosen by rule and not by eye: the greenest, the brightest, the one with the lowest NDVI in the bright half of the
-# scene (roofs, roads), and the darkest.
+# Spectra of single fine pixels, chosen by rule and not by eye: the greenest, the brightest, the
+# one with the lowest NDVI in the bright half of the scene (roofs, roads), and the darkest.
 
 # %%
 guide_image = (truth if truth is not None else fused["fuse-sylvester"].values) - dark
@@ -217,6 +246,7 @@ for ax in axes[:, 0]:
     ax.set_ylabel("counts above dark")
 plt.show()
 
+
 # %%
 def angle(first, second):
     """Degrees between two spectra."""
@@ -239,18 +269,22 @@ if truth is not None:
     print(f"hardest: {worst}; best fusion there {materials.loc[worst, methods].min():.1f} degrees")
 
 # %% [markdown]
-# *Reading.* Where the HSI pixel is pure all curves agree, and there was nothing to unmix: in the demo the greenest pixel. The brightest and the
-# darkest are the test: small things in a pixel of something else. Up to 1000 nm, where the MSI sees, the fusions follow the truth although
-# the HSI pixel is far from it (the darkest pixel lies beside plants whose infrared fills the HSI pixel). Beyond, they slide back towards the HSI pixel:
-# that part of the spectrum is borrowed from common materials, and `rfridge` borrows best. The ripples of the truth between
-# 1150 and 1350 nm are those of the instrument; no fusion knows them. Use fused spectra for mapping what the HSI has seen many times, not for
-# identifying what it has seen once.
+# *Reading.* Where the HSI pixel is pure all curves agree, and there was nothing to unmix: in the
+# demo the greenest pixel. The brightest and the darkest are the test: small things in a pixel of
+# something else. Up to 1000 nm, where the MSI sees, the fusions follow the truth although the HSI
+# pixel is far from it (the darkest pixel lies beside plants whose infrared fills the HSI pixel).
+# Beyond, they slide back towards the HSI pixel: that part of the spectrum is borrowed from common
+# materials, and `rfridge` borrows best. The ripples of the truth between 1150 and 1350 nm are
+# those of the instrument; no fusion knows them. Use fused spectra for mapping what the HSI has
+# seen many times, not for identifying what it has seen once.
 
 # %% [markdown]
 # ## Mixed or pure?
 #
-# How far is each fine pixel from the HSI pixel that it lies in? The larger this angle, the more the fusion has to invent, and the more it
-# can gain or fail. The fine pixels are sorted by it into ten equal groups.
+# How far is each fine pixel from the HSI pixel that it lies in? The larger this angle, the more
+# the fusion has to invent, and the more it can gain or fail. The fine pixels are sorted by it
+# into ten equal groups.
+
 
 # %%
 def angles(image, other):
@@ -292,8 +326,9 @@ else:
     plt.show()
 
 # %% [markdown]
-# *Reading.* Below the dotted line a fusion has brought the spectrum nearer to the truth. In the purest pixels hardly anything can be gained, and
-# nothing is lost. The more mixed a pixel was, the more is gained; what is left grows slowly, and never reaches the noise of the purest pixels.
+# *Reading.* Below the dotted line a fusion has brought the spectrum nearer to the truth. In the
+# purest pixels hardly anything can be gained, and nothing is lost. The more mixed a pixel was,
+# the more is gained; what is left grows slowly, and never reaches the noise of the purest pixels.
 
 # %% [markdown]
 # ## The card's word
@@ -301,7 +336,11 @@ else:
 # %%
 for name, card in cards.items():
     reduced = card["reduced"]
-    told = f"rho {reduced['rho']:.3f} against {reduced['classical_name']}" if "rho" in reduced else "not rehearsed"
+    told = (
+        f"rho {reduced['rho']:.3f} against {reduced['classical_name']}"
+        if "rho" in reduced
+        else "not rehearsed"
+    )
     print(f"{name:15} verdict {card['verdict']}, {told}")
     for text in card.get("warnings", []):
         print("                warning:", text)
