@@ -118,7 +118,9 @@ if scene.wavelengths:
     shown = shown if len(shown) == 3 else [scene.bands // 2] * 3
 else:
     shown = [3 * scene.bands // 4, scene.bands // 2, scene.bands // 4]
-pictures = {"HSI": low, **fused}
+below = (low.y >= scene.pan.y.min()) & (low.y <= scene.pan.y.max())
+below = below & (low.x >= scene.pan.x.min()) & (low.x <= scene.pan.x.max())
+pictures = {"HSI": low.where(below, drop=True), **fused}
 if truth is not None:
     pictures["truth"] = spread.copy(data=truth)
 edges = np.nanpercentile(low.values[shown], (1, 99), axis=(1, 2))

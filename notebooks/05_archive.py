@@ -190,9 +190,10 @@ ax.grid(color="0.9")
 plt.show()
 
 # %% [markdown]
-# *Reading.* The distance from the grey circle to the others is what the PAN was worth on that
-# scene; the distance between square and diamond is what the network was worth. Where all three
-# lie together the PAN has little to say: then look at the picture first.
+# *Reading.* The distance from the grey circle to the others is what the fusion was worth on that
+# scene; the distance between square and diamond is what the network was worth. The best classical
+# method has as many back-projections as the network: where the PAN brings nothing it is `exp`
+# with these, and the gain is theirs alone.
 
 # %%
 shown = list(cards)[:8]
@@ -204,6 +205,11 @@ for ax, name in zip(axes[0], shown, strict=True):
     ps.plotting.show(product, ax=ax, size=256, label=name)
     ax.set_axis_off()
 plt.show()
+
+# %% [markdown]
+# *Reading.* Ten seconds of looking find what no figure above says plainly. The mistaken scene has
+# streaks along two sides: its MS was moved by more than ten pixels to follow a PAN of other
+# ground. The noisy one is grainy.
 
 # %% [markdown]
 # ## Was the card right?
