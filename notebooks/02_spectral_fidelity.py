@@ -411,6 +411,10 @@ print(f"behind in: {', '.join(ahead.index[~ahead]) or 'none'}.")
 for group, names in (("classical", rivals), ("networks", networks)):
     worse = [name for name in names if (ours.loc[name] > ours.loc["exp"]).any()]
     print(f"Worse than no fusion somewhere ({group}): {', '.join(worse) or 'none'}.")
+if truth is None:
+    print(
+        "Without a truth these rows tell agreement with the MS; for fidelity read the card columns."
+    )
 
 # %% [markdown]
 # *Reading.* On this pair the answer to the question is: networks that are fitted to the scene
