@@ -100,13 +100,14 @@ for ax, index in zip(axes, ("QNR", "HQNR"), strict=True):
     for number, (name, row) in enumerate(table.sort_values(error).iterrows()):
         colour = {"exp": "#D55E00", "rescnn-tiny": "#0072B2"}.get(name, "0.35")
         ax.scatter(row[error], row[index], color=colour, s=36, zorder=3)
+        left = number < len(table) // 2  # labels of the better half stand on the left
         ax.annotate(
-            name, (row[error], row[index]), xytext=(5, -10 if number % 2 else 4),
-            textcoords="offset points", fontsize=8, color=colour,
+            name, (row[error], row[index]), xytext=(-6 if left else 6, 0), va="center",
+            ha="right" if left else "left", textcoords="offset points", fontsize=8, color=colour,
         )  # fmt: skip
     ax.set_xlabel(f"{error}, smaller is better")
     ax.set_ylabel(f"{index}, larger is better")
-    ax.margins(x=0.15)
+    ax.margins(x=0.3)
     ax.grid(color="0.9")
     agreement = table[error].rank().corr(-table[index].rank())
     ax.set_title(

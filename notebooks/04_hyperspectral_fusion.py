@@ -103,9 +103,10 @@ table = pd.DataFrame(rows).T
 table.round(3)
 
 # %% [markdown]
-# *Reading.* All three bring the error far below that of no fusion. `reduced` is what the card
-# says without the truth, one ratio coarser; the order of the methods there is the order against
-# the truth. That is not a law, see the benchmarks in the documentation.
+# *Reading.* In the demo all three bring the error down to about half of that of no fusion.
+# `reduced` is what the card says without the truth, one ratio coarser; the order of the methods
+# there is the order against the truth. That is not a law, see the benchmarks in the
+# documentation.
 
 
 # %%
