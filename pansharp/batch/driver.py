@@ -227,7 +227,7 @@ class Driver:
         donor, path = None, row["path"]
         try:
             if result["weights"] is not None:
-                donor = self._keep(made / result["weights"], row, result)
+                donor = self._keep(made / result["weights"], row)
             _place(made, self.settings.output, result["product"], self.work)
             if result["card"] is not None:
                 _place(made, self.settings.output, result["card"], self.work)
@@ -268,15 +268,13 @@ class Driver:
         self.schedule.ended(path, donor)
         self._tell(row)
 
-    def _keep(self, weights: Path, row: dict[str, Any], result: dict[str, Any]) -> Donor:
+    def _keep(self, weights: Path, row: dict[str, Any]) -> Donor:
         """Keep the weights of a candidate for the other scenes of its sensor."""
         folder = self.home / "weights"
         folder.mkdir(exist_ok=True)
         name = f"{row['name']}-{self.digest[:12]}.safetensors"
-        facts = product_facts(weights, name)
         os.replace(weights, folder / name)
-        steps = result["scores"]["model"].get("steps")
-        return Donor(row["name"], name, facts["sha256"], part_of(steps))
+        return donor_of(row["name"], folder / name)
 
     def _failed(
         self, row: dict[str, Any], attempt: int, reason: str, *, passing: bool, told: dict[str, Any]
@@ -370,9 +368,16 @@ class Driver:
                 )  # fmt: skip
 
 
-def part_of(steps: object) -> int | None:
-    """Training steps from a donor's weights: a quarter of the donor's own, at least 25."""
-    return max(25, -(-steps // _PART)) if isinstance(steps, int) else None
+def donor_of(name: str, weights: Path) -> Donor:
+    """A donor by its weights file alone, so that every run makes the same of it.
+
+    The others take a quarter of its training steps, at least 25.
+    """
+    from pansharp.weights import read_card
+
+    steps = read_card(weights).recipe.get("steps")
+    part = max(25, -(-steps // _PART)) if isinstance(steps, int) else None
+    return Donor(name, weights.name, product_facts(weights, weights.name)["sha256"], part)
 
 
 def _place(made: Path, output: Path, facts: dict[str, Any], work: Path) -> None:

@@ -93,7 +93,9 @@ def _one(path: str, outside: Path) -> list[Entry]:
     try:
         if place.is_dir():
             return _below(place, outside)
-        found = [] if archive_stem(place) else find_scenes(absolute)
+        if place.is_file() and archive_stem(place):
+            return [_archive(place)]
+        found = find_scenes(absolute)
     except PansharpError as problem:
         return [Entry(absolute, _stem(place), "", _existing([absolute]), str(problem))]
     if not found:
@@ -102,7 +104,7 @@ def _one(path: str, outside: Path) -> list[Entry]:
 
 
 def _below(root: Path, outside: Path) -> list[Entry]:
-    found = [scene for scene in find_scenes(root, depth=_DEPTH) if _counts(scene, outside)]
+    found = [scene for scene in find_scenes(root, depth=_DEPTH) if _counts(scene, root, outside)]
     # A half without its partner may be given one of another delivery, far away: the folder of both.
     own = {file for scene in found if not Path(scene.path).is_dir() for file in scene.files}
     found = [s for s in found if not Path(s.path).is_dir() or own.isdisjoint(s.files)]
@@ -115,11 +117,11 @@ def _below(root: Path, outside: Path) -> list[Entry]:
     return entries
 
 
-def _counts(scene: Found, outside: Path) -> bool:
+def _counts(scene: Found, root: Path, outside: Path) -> bool:
     """Whether a scene lies in the archive, and not among the products of the batch."""
     place = Path(scene.path)
-    if not place.is_relative_to(outside) and not place.resolve().is_relative_to(outside):
-        return True
+    if _apart(place, root, outside):
+        return False
     # Where archive and products share a folder, products are told by their cards.
     return not Path(f"{place}.card.json").exists() and ".pansharp" not in place.parts
 
@@ -177,7 +179,7 @@ def _lone(root: Path, found: Sequence[Found], outside: Path) -> list[Entry]:
             used.update({Path(file), *Path(file).parents})
     tops: dict[Path, list[Path]] = {}
     for folder in folders_below(root, depth=_DEPTH):
-        if folder in used or folder.resolve().is_relative_to(outside):
+        if folder in used or folder.resolve() == outside or _apart(folder, root, outside):
             continue
         images = [name for name in _names(folder) if name.lower().endswith(_RASTERS)]
         if not images:
@@ -201,19 +203,30 @@ def _lone(root: Path, found: Sequence[Found], outside: Path) -> list[Entry]:
 def _broken_archives(root: Path, outside: Path) -> list[Entry]:
     """Files that are called archives and are none: their first bytes are damaged."""
     return [
-        Entry(
-            str(file),
-            _stem(file),
-            "archive",
-            (str(file),),
-            f"the archive '{file}' is damaged: its first bytes are no archive's; copy or download "
-            "it again",
-        )
+        _archive(file)
         for file in files_below(root, depth=_DEPTH)
         if archive_stem(file) is not None
         and not is_archive(file)
-        and not file.resolve().is_relative_to(outside)
+        and not _apart(file, root, outside)
     ]
+
+
+def _archive(file: Path) -> Entry:
+    """An archive, unread."""
+    problem = None
+    if not is_archive(file):
+        problem = (
+            f"the archive '{file}' is damaged: its first bytes are no archive's; copy or download "
+            "it again"
+        )
+    return Entry(str(file), _stem(file), "archive", (str(file),), problem)
+
+
+def _apart(place: Path, root: Path, outside: Path) -> bool:
+    """Whether a path lies among the products of the batch, and these in a part of the archive."""
+    if root.resolve().is_relative_to(outside):
+        return False
+    return place.resolve().is_relative_to(outside)
 
 
 def _stem(place: Path) -> str:

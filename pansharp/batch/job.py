@@ -23,6 +23,7 @@ from uuid import uuid4
 from pansharp.batch.content import product_facts, stamps, with_digests
 from pansharp.batch.records import JobError, one_line
 from pansharp.errors import PansharpError, PansharpWarning, WriteError
+from pansharp.readers._archive import archive_stem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +89,7 @@ def run_job(job: Job) -> dict[str, Any]:
                 "reason": one_line(problem),
                 "passing": _passing(problem),
             }
+            traceback.clear_frames(problem.__traceback__)
             several = _several(job, problem)
             if several:
                 result = {"status": "several", "entries": several}
@@ -95,9 +97,11 @@ def run_job(job: Job) -> dict[str, Any]:
                 raise
         except MemoryError as problem:
             log.error("out of memory\n%s", traceback.format_exc())
+            traceback.clear_frames(problem.__traceback__)
             raise JobError(f"out of memory {one_line(problem)}".strip()) from None
         except Exception as problem:  # noqa: BLE001 - one scene must not end the others
             log.error("failed unexpectedly\n%s", traceback.format_exc())
+            traceback.clear_frames(problem.__traceback__)
             if _full(problem):
                 reason = f"disk full: {one_line(problem)}"
                 result = {"status": "failed", "reason": reason, "passing": True}
@@ -106,8 +110,9 @@ def run_job(job: Job) -> dict[str, Any]:
                     one_line(f"{type(problem).__name__}: {problem} (traceback in {job.log})")
                 ) from None
         finally:
-            # Scratch copies and file handles live as long as frames of a traceback hold them.
-            gc.collect()
+            # The scratch copy of an archive lives as long as a frame or a circle holds it.
+            if archive_stem(job.path.partition("!/")[0]) is not None:
+                gc.collect()
         result["seconds"] = time.perf_counter() - begin
         log.info("%s after %.2f s", result["status"], result["seconds"])
     return {**common, **result}

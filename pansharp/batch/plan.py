@@ -191,7 +191,9 @@ def _judged(
     """Why a known scene is done again, or None; and the stamps of its files."""
     if settings.overwrite:
         return "--overwrite", None
-    if old["options"] != digest:
+    # An archive that holds several scenes has no product of its own.
+    container = old["status"] == DONE and not old["product"]
+    if old["options"] != digest and not container:
         return "other options", None
     if old["status"] not in (DONE, FAILED):
         return "unfinished", None
@@ -201,6 +203,8 @@ def _judged(
     if old["status"] == FAILED:
         if settings.retry_failed or old["passing"]:
             return "failed before", files
+        return None, files
+    if container:
         return None, files
     if not same_product(settings.output, old["product"], read=settings.verify):
         return "product changed or gone", files

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from pansharp.batch.driver import Driver, part_of
+from pansharp.batch.content import product_facts
+from pansharp.batch.driver import Driver, donor_of
 from pansharp.batch.events import silent
 from pansharp.batch.finding import find_entries
 from pansharp.batch.lock import FolderLock
 from pansharp.batch.plan import Plan, make_plan
 from pansharp.batch.records import DONE, FAILED, Entry
-from pansharp.batch.schedule import Donor, Schedule
+from pansharp.batch.schedule import Schedule
 from pansharp.batch.settings import BatchSettings
 from pansharp.batch.state import State
 from pansharp.batch.summary import summary_of, write_summary
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pansharp.batch.events import Listener
+    from pansharp.batch.schedule import Donor
 
 __all__ = ["BatchResult", "plan_batch", "run_batch"]
 
@@ -295,15 +297,11 @@ def _schedule(
 
 def _donors(state: State, digest: str, home: Path) -> dict[str, Donor]:
     """Donors of earlier runs, as long as their weights are what they were."""
-    from pansharp.batch.content import product_facts
-    from pansharp.weights import read_card
-
     found = {}
     for sensor, row in state.donors(digest).items():
         file = home / "weights" / row["weights"]
         if file.is_file() and product_facts(file, file.name)["sha256"] == row["digest"]:
-            steps = part_of(read_card(file).recipe.get("steps"))
-            found[sensor] = Donor(row["name"], row["weights"], row["digest"], steps)
+            found[sensor] = donor_of(row["name"], file)
     return found
 
 

@@ -97,12 +97,13 @@ class Schedule:
         for group in self._groups.values():
             if not group.waiting:
                 continue
+            if group.busy:
+                continue
             if group.donor is not None or group.tried >= _CANDIDATES:
                 return Next(group.waiting.popleft(), "fuse", donor=group.donor)
-            if not group.busy:
-                group.busy = True
-                group.tried += 1
-                return Next(group.waiting.popleft(), "fuse", candidate=True)
+            group.busy = True
+            group.tried += 1
+            return Next(group.waiting.popleft(), "fuse", candidate=True)
         return None
 
     def probed(self, path: str, sensor: str | None) -> None:

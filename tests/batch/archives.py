@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pansharp
 from deliveries import gaofen, maxar
 from deliveries.packing import pack
+
+if TYPE_CHECKING:
+    import subprocess
 
 HOME = str(Path(pansharp.__file__).parents[1])
 NAME = "GF2_PMS{{camera}}_E116.5_N39.9_201906{0:02d}_L1A00040{0:05d}"
