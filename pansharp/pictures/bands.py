@@ -21,6 +21,8 @@ COMBINATIONS: dict[str, tuple[tuple[str, str, str], tuple[float, float, float]]]
 }
 #: A band further than this from the wavelength asked for does not stand for it, nm.
 _TOLERANCE = 60.0
+#: More bands than this are a cube, whose first bands are no colours.
+_CUBE = 12
 
 
 def band_choice(
@@ -56,7 +58,8 @@ def band_choice(
     Names decide first (synonyms and vendor codes count, and one word of a longer name such as
     ``B4 red`` that no other band has), then wavelengths within 60 nm, each the nearest.
     For ``rgb`` of an image whose bands are unknown, the first three in file order are taken
-    as blue, green and red, as nearly all deliveries have them.
+    as blue, green and red, as nearly all deliveries have them; of a cube of more than 12 bands,
+    three spread over its range.
     """
     if not isinstance(combination, str):
         return _given(names, combination)
@@ -84,6 +87,8 @@ def band_choice(
             for band, centre in zip(chosen, centres, strict=True)
         ):
             return tuple(chosen)
+    if combination == "rgb" and len(names) > _CUBE:
+        return tuple(len(names) * quarter // 4 for quarter in (3, 2, 1))
     if combination == "rgb":
         return (2, 1, 0)
     raise BandMismatchError(

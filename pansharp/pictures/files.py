@@ -62,16 +62,17 @@ def _same_place(array: Any, source: RasterSource) -> bool:
     """Whether bands and pixels lie in the order of the file."""
     import numpy as np
 
-    bands = array.coords.get("band")
-    if bands is not None and bands.ndim == 1:
-        names = [str(name) for name in bands.values]
+    # Not `coords.get`, which makes up numbers for dimensions without coordinates.
+    axes = {name: array.coords[name] for name in ("band", "y", "x") if name in array.coords}
+    if "band" in axes and axes["band"].ndim == 1:
+        names = [str(name) for name in axes["band"].values]
         if names not in ([str(i + 1) for i in range(source.bands)], list(source.band_names)):
             return False
     a, b, c, d, e, f = tuple(source.dataset().transform)[:6]
     if b or d:
         return True
     for name, first, step in (("x", c, a), ("y", f, e)):
-        axis = array.coords.get(name)
+        axis = axes.get(name)
         if axis is None or axis.ndim != 1 or axis.size < 2:
             continue
         ends = np.asarray(axis.values[[0, -1]], dtype=np.float64)

@@ -14,7 +14,7 @@ from pansharp.plotting.maps import block_scores, difference, sam_map
 from pansharp.plotting.panels import rgb, show, zoom
 from pansharp.plotting.picker import SpectrumPicker
 from pansharp.plotting.places import Frame
-from pansharp.plotting.spectra import Spectrum, spectra, spectrum
+from pansharp.plotting.spectral import Spectrum, spectra, spectrum
 from pansharp.plotting.statistics import band_bars, band_errors, histograms, scatter
 
 __all__ = [

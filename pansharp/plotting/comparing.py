@@ -10,7 +10,7 @@ from pansharp.errors import MetricError, OptionError
 from pansharp.geometry.grids import Window
 from pansharp.plotting.figure import caption, draw, label_axes, new_figure, spare
 from pansharp.plotting.layers import gather
-from pansharp.plotting.pairs import ValidView, pair_of
+from pansharp.plotting.pairs import mask_of, pair_of
 from pansharp.plotting.panels import _colours_told, _figure_size, _limit, joint_panels
 from pansharp.plotting.samples import degraded_pairs
 from pansharp.source import SourceView
@@ -98,11 +98,11 @@ def compare(
     rows = -(-len(panels) // cols)
     width, height = _figure_size(frame, chosen, rows, cols, side=3.0)
     lines = max((len(values) for values in told.values()), default=0)
-    height += 0.17 * lines * rows
-    figure, axes = new_figure(rows, cols, width=width, height=height)
-    # The layout forgets the last line of a label below axes of a fixed shape.
+    height += 0.32 * lines * rows
+    figure, axes = new_figure(rows, cols, width=width, height=height, pictures=True)
+    # The layout leaves no room for further lines of a label between rows of pictures.
     engine: Any = figure.get_layout_engine()
-    engine.set(rect=(0, 0.25 / height, 1, 1 - 0.25 / height))
+    engine.set(h_pad=0.04 + 0.08 * lines)
     for number, (ax, panel) in enumerate(zip(spare(axes, len(panels)), panels, strict=True)):
         draw(ax, panel.picture, panel.extent)
         _limit(ax, frame, chosen)
@@ -298,7 +298,7 @@ def score_without_reference(
         ms=SourceView(ms.source.cut(low)),
         ratio=ratio,
         sensor=options.pop("sensor", ms.sensor),
-        mask=ValidView(sources) if any(_may_hole(s) for s in sources) else None,
+        mask=mask_of(sources),
         rounding=rounding,
         **options,
     )
@@ -317,10 +317,6 @@ def _cut(layer: Layer, frame: Frame, window: Window) -> Any:
             f"{layer.label} does not lie on the pixel grid of {frame.base.label}"
         )
     return layer.source.cut(Window(window.row - row, window.col - col, *window.shape))
-
-
-def _may_hole(source: Any) -> bool:
-    return bool(getattr(source, "may_be_invalid", True))
 
 
 def _own_window(layer: Layer, frame: Frame, window: Window) -> Window:

@@ -62,6 +62,7 @@ def new_figure(
     *,
     width: float,
     height: float,
+    pictures: bool = False,
     **options: Any,
 ) -> tuple[Figure, list[list[Axes]]]:
     """A figure with a grid of axes.
@@ -72,13 +73,15 @@ def new_figure(
         Axes.
     width, height : float
         Size in inches.
+    pictures : bool
+        Whether the axes have the shape of pictures, not that of the figure.
     **options
         For ``pyplot.subplots``.
 
     Returns
     -------
     figure : matplotlib.figure.Figure
-        Laid out by ``constrained``. Where figures are no windows (notebooks' inline backend,
+        Where figures are no windows (notebooks' inline backend,
         scripts) pyplot forgets it at once: it is shown once, by being the result of a cell, and a
         loop does not pile figures up.
     axes : list of list of Axes
@@ -90,7 +93,12 @@ def new_figure(
     """
     plt = _pyplot()
     figure, axes = plt.subplots(
-        rows, cols, figsize=(width, height), layout="constrained", squeeze=False, **options
+        rows,
+        cols,
+        figsize=(width, height),
+        layout="compressed" if pictures else "constrained",
+        squeeze=False,
+        **options,
     )
     import matplotlib
 

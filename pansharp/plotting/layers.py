@@ -110,7 +110,8 @@ def layer_of(
     label : str, optional
         What titles call it; by default the role.
     sensor : SensorProfile or str, optional
-        Sensor, whose table gives wavelengths where the image has none.
+        Sensor, whose table gives wavelengths where the image has none, and names to bands without
+        one where there are as many as the sensor has.
 
     Returns
     -------
@@ -154,8 +155,12 @@ def layer_of(
     names = names if len(names) == source.bands else default_names(source.bands)
     if len(waves) != source.bands:
         waves = ()
-    if not waves and given is not None:
-        bands = given.match(names if names != default_names(len(names)) else (), len(names))
+    if given is not None and role != "pan":
+        unnamed = names == default_names(len(names))
+        bands = given.match(() if unnamed else names, len(names))
+        if unnamed and bands:
+            names = tuple(band.name for band in bands)
+    if not waves and given is not None and role != "pan":
         centres = [band.centre_nm for band in bands]
         if centres and None not in centres:
             waves = tuple(float(centre) for centre in centres if centre is not None)
@@ -362,9 +367,10 @@ def _waves_of_file(source: Source) -> tuple[float, ...]:
 def _place_of_array(array: Any) -> Affine6 | None:
     """From ``x`` and ``y``, which know about cuts and strides, else from what the array tells."""
     told = _told_transform(array)
-    x, y = array.coords.get("x"), array.coords.get("y")
-    if (told is not None and (told[1] or told[3])) or x is None or y is None:
+    # Not `coords.get`, which makes up numbers for dimensions without coordinates.
+    if (told is not None and (told[1] or told[3])) or not {"x", "y"} <= set(array.coords):
         return told
+    x, y = array.coords["x"], array.coords["y"]
     if x.ndim != 1 or y.ndim != 1:
         return told
     axes = []

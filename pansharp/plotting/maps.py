@@ -301,7 +301,7 @@ def _maps(
     cols = min(len(maps), 3)
     rows = -(-len(maps) // cols)
     width, height = _figure_size(frame, pairs[0].window, rows, cols)
-    figure, axes = new_figure(rows, cols, width=width + 1.0, height=height)
+    figure, axes = new_figure(rows, cols, width=width + 1.0, height=height, pictures=True)
     shown = spare(axes, len(maps))
     image: Any = None
     for number, (ax, pair, values, name) in enumerate(zip(shown, pairs, maps, names, strict=True)):

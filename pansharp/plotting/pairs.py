@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Pair", "ValidView", "pair_of", "spread_windows"]
+__all__ = ["Pair", "ValidView", "mask_of", "pair_of", "spread_windows"]
 
 #: Values of one image that are read at a time.
 _PIECE = 1 << 22
+#: Pixels up to which a mask is read at once.
+_WHOLE_MASK = 1 << 22
 #: Pixels by which two grids may differ and still be one.
 _SAME = 0.01
 
@@ -82,11 +84,9 @@ class Pair:
         return SourceView(self.first), SourceView(self.second)
 
     @property
-    def mask(self) -> ValidView | None:
+    def mask(self) -> ValidView | NDArray[np.bool_] | None:
         """Where both are valid; None where that is everywhere."""
-        if not any(getattr(s, "may_be_invalid", True) for s in (self.first, self.second)):
-            return None
-        return ValidView([self.first, self.second])
+        return mask_of([self.first, self.second])
 
     def pieces(self, step: int = 1) -> Iterator[tuple[Window, NDArray[Any], NDArray[Any]]]:
         """Windows with the pixels of both, float32, NaN where either is invalid.
@@ -142,6 +142,22 @@ class Pair:
                 target[place] = np.add.reduceat(down, np.arange(0, part.width, step), axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(counts > 0, sums / counts, np.nan)
+
+
+def mask_of(sources: Sequence[Source]) -> ValidView | NDArray[np.bool_] | None:
+    """Where all sources are valid; None where that is everywhere, as far as is known.
+
+    Of small images the mask is read at once, so that scores of images without a hole do not count
+    as masked.
+    """
+    if not any(getattr(source, "may_be_invalid", True) for source in sources):
+        return None
+    view = ValidView(sources)
+    height, width = view.shape
+    if height * width > _WHOLE_MASK:
+        return view
+    mask = view[0:height, 0:width]
+    return None if mask.all() else mask
 
 
 def pair_of(frame: Frame, reference: Layer, fused: Layer, window: Window) -> Pair:

@@ -67,7 +67,7 @@ def joint_panels(
     size: int = 1024,
     percent: tuple[float, float] = (1.0, 99.0),
     gamma: float = 1.0,
-    stretch: Stretch | None = None,
+    stretches: Sequence[Stretch] | None = None,
 ) -> list[Panel]:
     """Pictures of the same ground with one stretch.
 
@@ -87,8 +87,8 @@ def joint_panels(
         Percentiles of the valid pixels of all images but the PAN that become black and white.
     gamma : float
         As :class:`pansharp.pictures.Stretch`.
-    stretch : Stretch, optional
-        Use this one instead.
+    stretches : sequence of Stretch, optional
+        Use these instead, one an image.
 
     Returns
     -------
@@ -107,24 +107,26 @@ def joint_panels(
         part = frame.covering(layer, window)
         views.append(look(layer.source, bands=chosen, window=part, size=size))
     colours = [v for v, layer in zip(views, layers, strict=True) if layer.role != "pan"]
-    if stretch is None:
-        stretch = Stretch.joint(colours or views, percent=percent, gamma=gamma)
+    own: list[tuple[Stretch, str]] = [(one, "") for one in stretches or ()]
+    if stretches is None:
+        joint = Stretch.joint(colours or views, percent=percent, gamma=gamma)
+        for layer, view in zip(layers, views, strict=True):
+            if layer.role == "pan" and colours:
+                own.append(_pan_stretch(view, joint, percent))
+            else:
+                single = len(view.data) == 1 and len(joint.low) == 3
+                own.append((joint.grey() if single else joint, ""))
     panels = []
-    for layer, view in zip(layers, views, strict=True):
-        own, note = stretch, ""
-        if layer.role == "pan" and colours:
-            own, note = _pan_stretch(view, stretch, percent)
-        elif len(view.data) == 1 and len(stretch.low) == 3:
-            own = stretch.grey()
+    for layer, view, (stretch, note) in zip(layers, views, own, strict=True):
         shown = replace(view.window, height=view.data.shape[1], width=view.data.shape[2])
         # The last view pixel may stand for fewer image pixels, and is drawn as large as the others.
         ground = replace(shown, height=shown.height * view.step, width=shown.width * view.step)
         panels.append(
             Panel(
                 layer,
-                own(view),
+                stretch(view),
                 frame.extent(layer, ground),
-                own,
+                stretch,
                 view,
                 caption(layer.label, note),
             )
@@ -265,7 +267,7 @@ def rgb(
     cols = min(len(panels), columns)
     rows = -(-len(panels) // cols)
     width, height = _figure_size(frame, chosen, rows, cols)
-    figure, axes = new_figure(rows, cols, width=width, height=height)
+    figure, axes = new_figure(rows, cols, width=width, height=height, pictures=True)
     for index, (ax, panel) in enumerate(zip(spare(axes, len(panels)), panels, strict=True)):
         draw(ax, panel.picture, panel.extent)
         _limit(ax, frame, chosen)
@@ -333,9 +335,9 @@ def zoom(
     told: dict[str, Any] = {"combination": combination, "percent": percent, "gamma": gamma}
     over = joint_panels(layers, frame, whole, size=size, **told)
     base = next(panel for panel in over if panel.layer is frame.base)
-    stretch = next((p.stretch for p in over if p.layer.role != "pan"), over[0].stretch)
+    stretches = [panel.stretch for panel in over]
     rows, cols = len(named), len(layers) + 1
-    figure, axes = new_figure(rows, cols, width=2.6 * cols, height=2.75 * rows + 0.5)
+    figure, axes = new_figure(rows, cols, width=2.6 * cols, height=3.15 * rows + 0.5, pictures=True)
     for row, (name, (col_at, row_at)) in zip(axes, named.items(), strict=True):
         window = Window(round(row_at - side / 2), round(col_at - side / 2), side, side)
         window = window.intersect(frame.full)
@@ -343,16 +345,20 @@ def zoom(
         _limit(row[0], frame, whole)
         label_axes(row[0], frame)
         _mark(row[0], frame.extent(frame.base, window), name)
-        row[0].set_title(caption(base.layer.label, "overview"), fontsize=9)
-        panels = joint_panels(layers, frame, window, size=max(side, 16), stretch=stretch, **told)
+        row[0].set_title(f"{base.layer.label}, overview", fontsize=9)
+        panels = joint_panels(
+            layers, frame, window, size=max(side, 16), stretches=stretches, **told
+        )
         for ax, panel in zip(row[1:], panels, strict=True):
             draw(ax, panel.picture, panel.extent)
             _limit(ax, frame, window)
             label_axes(ax, frame, outer=False)
-            ax.set_title(caption(panel.title, name), fontsize=9)
+            ax.set_title(f"{panel.layer.label}, {name}", fontsize=9)
     figure.suptitle(
         caption(
-            f"{' | '.join(layer.label for layer in layers)}: the same ground, one stretch", note
+            f"{' | '.join(layer.label for layer in layers)}: the same ground, "
+            f"one stretch{' but the PAN' if any('own' in p.title for p in over) else ''}",
+            note,
         ),
         fontsize=11,
     )
@@ -426,7 +432,7 @@ def _figure_size(
     shape = abs(top - bottom) / abs(right - left)
     shape = min(max(shape, 0.3), 3.0)
     wide = side if shape <= 1 else side / shape**0.5
-    return cols * wide + 0.5, rows * (wide * shape + 0.5) + 0.7
+    return cols * wide + 0.5, rows * (wide * shape + 0.75) + 0.7
 
 
 def _colours_told(layer: Layer, combination: str | Sequence[int | str]) -> str:

@@ -8,7 +8,7 @@ from pansharp.errors import OptionError
 from pansharp.plotting.figure import draw, label_axes, legend, new_figure
 from pansharp.plotting.layers import common_window, gather
 from pansharp.plotting.panels import _limit, joint_panels
-from pansharp.plotting.spectra import (
+from pansharp.plotting.spectral import (
     Spectrum,
     _broken,
     _name_bands,

@@ -19,7 +19,7 @@ from pansharp.plotting.figure import (
 from pansharp.plotting.layers import common_window, gather
 from pansharp.plotting.pairs import pair_of
 from pansharp.plotting.samples import degraded_pairs, gains_of
-from pansharp.plotting.spectra import _broken, wavelength_axis
+from pansharp.plotting.spectral import _broken, wavelength_axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -290,7 +290,9 @@ def band_bars(
                 ax.bar(at, errors[key], wide * 0.92, color=colour, label=name)
         if not many:
             ax.set_xticks(np.arange(len(names)), list(names), rotation=30 if len(names) > 5 else 0)
-        ax.set_xlabel(label if many else "band", fontsize=9)
+        ax.set_xlabel(
+            label if many and label != "band" else "band" + " (from 0)" * many, fontsize=9
+        )
         ax.set_ylabel(text, fontsize=9)
         ax.tick_params(labelsize=8)
         ax.grid(alpha=0.25, axis="y")
