@@ -104,8 +104,8 @@ table.round(3)
 
 # %% [markdown]
 # *Reading.* In the demo all three bring the error down to about half of that of no fusion.
-# `reduced` is what the card says without the truth, one ratio coarser; the order of the methods
-# there is the order against the truth. That is not a law, see the benchmarks in the
+# `reduced` is what the card says without the truth, one ratio coarser. In the demo the order of
+# the methods there is the order against the truth. That is not a law, see the benchmarks in the
 # documentation.
 
 
