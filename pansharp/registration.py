@@ -79,7 +79,9 @@ def register(
     options : FuseOptions
         ``coregister``, ``mtf`` and ``strict``.
     apply : bool
-        Move the scene by the shift that was found; False only reports it.
+        Move the scene by the shift that was found; False only reports it. A large shift is
+        applied only where at least four patches of the scene can tell it: two images of different
+        ground have a best shift, too.
     gains : bool, optional
         Use the gain that was found; default: as `apply`.
 
@@ -107,7 +109,7 @@ def register(
             shift, scan, moved = _measured(scene, facts, scan, chips)
             if options.strict:
                 check_shift(scene, shift)
-            if apply:
+            if apply and _likely(shift):
                 rows, cols = shift.rows, shift.cols
         if measures:
             at = (shift.rows, shift.cols) if shift else (rows, cols)
@@ -162,6 +164,13 @@ def _measured(
             shift = replace(shift, rows=quarter[0], cols=quarter[1], r2_after=after)
     shift = replace(shift, patches=asked.patches, spread=asked.spread, residual=(rows, cols))
     return shift, scan, moved
+
+
+def _likely(shift: Shift) -> bool:
+    """Whether a shift may be one: small, or large and seen by enough patches."""
+    from pansharp.geometry.patches import MIN_PATCHES
+
+    return max(abs(shift.rows), abs(shift.cols)) <= LARGE or shift.patches >= MIN_PATCHES
 
 
 def check_shift(scene: Scene, shift: Shift, *, patches: bool = True) -> None:

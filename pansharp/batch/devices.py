@@ -8,6 +8,7 @@ them on any worker. Workers started by dask-cuda, by Slurm or by hand join in wi
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -90,7 +91,8 @@ def worker_specs(
     """
     from distributed import Nanny
 
-    shared: dict[str, Any] = {"nthreads": threads}
+    # What workers say of connections goes nowhere, as with the embedded cluster.
+    shared: dict[str, Any] = {"nthreads": threads, "silence_logs": logging.CRITICAL}
     if memory is not None:
         shared["memory_limit"] = memory
     specs: dict[str, dict[str, Any]] = {}
@@ -149,7 +151,7 @@ def gpu_cluster(
             "host": "127.0.0.1",
         },
     }
-    cluster: Any = SpecCluster(workers=specs, scheduler=scheduler)  # type: ignore[no-untyped-call]
+    cluster: Any = SpecCluster(workers=specs, scheduler=scheduler, silence_logs=logging.CRITICAL)  # type: ignore[no-untyped-call]
     with cluster:
         yield cluster
 

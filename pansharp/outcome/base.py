@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pansharp.engine import default_workers
 from pansharp.errors import AlignmentWarning, ModelError, PansharpWarning
+from pansharp.registration import LARGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,8 +142,15 @@ def note_shift(outcome: Outcome) -> None:
         )
     size = max(abs(shift.rows), abs(shift.cols))
     if size > 1.0:
+        doubt = ""
+        if max(abs(shift.rows), abs(shift.cols)) > LARGE and not any(outcome.shift_applied):
+            doubt = (
+                " by the best guess, which is not applied because too few parts of the scene "
+                "confirm it; check that both show the same ground, or give --coregister DX,DY"
+            )
         outcome.warn(
-            f"PAN and MS are {shift.rows:+.2f}, {shift.cols:+.2f} PAN pixels (rows, columns) apart",
+            f"PAN and MS are {shift.rows:+.2f}, {shift.cols:+.2f} PAN pixels (rows, columns) "
+            f"apart{doubt}",
             AlignmentWarning,
         )
 

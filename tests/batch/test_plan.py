@@ -99,7 +99,9 @@ def test_configuration_file(tmp_path: Path, archive: Path) -> None:
     config.write_text(told)
     result = CliRunner().invoke(main, ["batch", str(archive), "--config", str(config), "--dry-run"])
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[-1].startswith("6 scenes: 6 to do")
+    lines = result.stdout.splitlines()
+    assert lines[-3].startswith("6 scenes: 6 to do")
+    assert "of processor time" in lines[-2]
     config.write_text(f"{told}max_failure = 3\n")
     result = CliRunner().invoke(main, ["batch", str(archive), "--config", str(config)])
     assert result.exit_code == 1

@@ -202,6 +202,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "ms.tif": _ms(),
     "truth.tif": _truth,
     "next.tif": _pair(3),
+    "next_pan.tif": _halves(3),
     "first.tif": _pair(4),
     "second.tif": _pair(5),
     "third.tif": _pair(6),

@@ -11,7 +11,7 @@ from pansharp.chips import read_chip
 from pansharp.errors import GridMismatchError
 from pansharp.geometry.grids import Alignment, Window
 from pansharp.geometry.kernels import MtfGaussian
-from pansharp.geometry.patches import agree, coarse_shift
+from pansharp.geometry.patches import MIN_PATCHES, agree, coarse_shift
 from pansharp.geometry.register import REACH, Scan, Shift
 from pansharp.geometry.resample import sample
 from pansharp.options import FuseOptions
@@ -155,3 +155,24 @@ def test_strict_lets_a_good_pair_pass() -> None:
     tiny = Scene.from_arrays(np.ones((16, 16)), np.ones((3, 4, 4)), ratio=4)
     with pytest.raises(GridMismatchError, match="too small to measure a shift"):
         register(tiny, FuseOptions(strict=True), apply=True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "patches", "applied"),
+    [(10.5, 0, False), (10.5, MIN_PATCHES - 1, False), (10.5, MIN_PATCHES, True), (3.5, 0, True)],
+)
+def test_a_large_shift_is_applied_only_where_patches_confirm_it(
+    rows: float, patches: int, applied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two images of different ground have a best shift, too; it says nothing."""
+
+    def measured(*given: object) -> tuple[Shift, object, tuple[float, float]]:
+        return Shift(rows, -3.0, 0.05, 0.07, patches, None), given[2], (0.0, 0.0)
+
+    monkeypatch.setattr("pansharp.registration._measured", measured)
+    scene = _pair((0.0, 0.0))
+    found = register(scene, FuseOptions(mtf="table"), apply=True)
+    assert found.shift is not None
+    assert found.shift.rows == rows
+    assert found.applied == ((rows, -3.0) if applied else (0.0, 0.0))
+    assert (found.scene is scene) is not applied
