@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import time
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,8 @@ _WORKERS_WAIT, _SCHEDULER_WAIT = 300.0, 10.0
 _REFRESH = 2.0
 #: Workers that may die under a scene before it counts as failed.
 _DEATHS = 3
+#: Times that the own workers are started before one gives up.
+_STARTS = 3
 
 
 @dataclass
@@ -182,12 +184,12 @@ def _embedded(distributed: Any, settings: BatchSettings, jobs: int) -> Iterator[
     with contextlib.ExitStack() as stack:
         stack.callback(scratch.close)
         stack.enter_context(dask.config.set(config))
-        cluster = stack.enter_context(
-            gpu_cluster(
-                gpus, memory=memory, dashboard=settings.dashboard, folder=str(scratch.folder)
-            )
-            if gpus
-            else distributed.LocalCluster(
+        folder = str(scratch.folder)
+
+        def make() -> AbstractContextManager[Any]:
+            if gpus:
+                return gpu_cluster(gpus, memory=memory, dashboard=settings.dashboard, folder=folder)
+            local: AbstractContextManager[Any] = distributed.LocalCluster(
                 n_workers=count,
                 threads_per_worker=1,
                 processes=True,
@@ -195,13 +197,35 @@ def _embedded(distributed: Any, settings: BatchSettings, jobs: int) -> Iterator[
                 dashboard_address=settings.dashboard or "127.0.0.1:0",
                 worker_dashboard_address=None,
                 silence_logs=logging.CRITICAL,
-                local_directory=str(scratch.folder),
+                local_directory=folder,
                 host="127.0.0.1",
             )
-        )
+            return local
+
+        cluster = _entered(stack, make)
         client = stack.enter_context(distributed.Client(cluster))
         dashboard = cluster.dashboard_link if settings.dashboard else None
         yield Engine(client, dashboard, memory, embedded=True, gpus=len(gpus))
+
+
+def _entered(stack: contextlib.ExitStack, make: Callable[[], AbstractContextManager[Any]]) -> Any:
+    """A started cluster; tried again where a worker died before it had begun.
+
+    Raises
+    ------
+    BatchError
+        Its workers do not start.
+    """
+    failure: RuntimeError | None = None
+    for _ in range(_STARTS):
+        try:
+            return stack.enter_context(make())
+        except RuntimeError as problem:  # what Dask says of a worker that does not come up
+            failure = problem
+    raise BatchError(
+        f"the workers do not start ({failure}); see whether memory is left, try fewer --workers, "
+        "and 'pansharp doctor'"
+    ) from failure
 
 
 def _gpus(settings: BatchSettings) -> tuple[str, ...]:
