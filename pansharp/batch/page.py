@@ -27,7 +27,8 @@ p { color: var(--soft); margin: .2rem 0; } .bad { color: var(--bad); } .good { c
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 600; }
-th:first-child, td:first-child, .text { text-align: left; overflow-wrap: anywhere; }
+th:first-child, td:first-child, .text { text-align: left; }
+td:first-child, td.bad { overflow-wrap: anywhere; }
 @media (max-width: 45rem) {
   table, tbody, tr, td { display: block; width: 100%; } thead { display: none; }
   tr { background: var(--card); border-radius: .4rem; margin: .6rem 0; padding: .4rem .6rem; }
