@@ -122,10 +122,9 @@ def _known(
     keys = [band_key(name) for name in names]
     if all(name in keys for name in wanted):
         return tuple(keys.index(name) for name in wanted)
-    words = [{band_key(word) for word in re.split(r"[^A-Za-z0-9]+", name)} for name in names]
-    having = [[band for band, own in enumerate(words) if name in own] for name in wanted]
-    if all(len(bands) == 1 for bands in having):
-        return tuple(bands[0] for bands in having)
+    having = [_by_word(names, name) for name in wanted]
+    if None not in having:
+        return tuple(band for band in having if band is not None)
     if len(wavelengths) != len(names):
         return None
     chosen = [
@@ -139,6 +138,13 @@ def _known(
     return tuple(chosen) if near else None
 
 
+def _by_word(names: Sequence[str], wanted: str) -> int | None:
+    """The one band that has a word for `wanted` in its name (``B4 red``); None with none or more."""
+    words = [{band_key(word) for word in re.split(r"[^A-Za-z0-9]+", name)} for name in names]
+    having = [band for band, own in enumerate(words) if band_key(wanted) in own]
+    return having[0] if len(having) == 1 else None
+
+
 def _given(names: Sequence[str], bands: Sequence[int | str]) -> tuple[int, ...]:
     if len(bands) not in (1, 3):
         raise BandMismatchError(f"{len(bands)} bands for a picture; give one or three")
@@ -146,11 +152,21 @@ def _given(names: Sequence[str], bands: Sequence[int | str]) -> tuple[int, ...]:
     chosen = []
     for band in bands:
         if isinstance(band, str):
-            if band not in names and band_key(band) not in keys:
-                raise BandMismatchError(f"no band '{band}'; {nearest(band, list(names))}")
-            chosen.append(names.index(band) if band in names else keys.index(band_key(band)))
+            chosen.append(_named(names, keys, band))
         elif 0 <= band < len(names):
             chosen.append(band)
         else:
             raise BandMismatchError(f"no band {band}; bands are counted from 0 to {len(names) - 1}")
     return tuple(chosen)
+
+
+def _named(names: Sequence[str], keys: Sequence[str], wanted: str) -> int:
+    """A band by its name, by a synonym, or by a word of a longer name."""
+    if wanted in names:
+        return names.index(wanted)
+    if band_key(wanted) in keys:
+        return keys.index(band_key(wanted))
+    found = _by_word(names, wanted)
+    if found is None:
+        raise BandMismatchError(f"no band '{wanted}'; {nearest(wanted, list(names))}")
+    return found

@@ -171,6 +171,9 @@ def test_band_choice() -> None:
     assert band_choice(cube, tuple(400.0 + 10 * i for i in range(200))) == (25, 16, 8)
     assert band_choice(("b1",)) == (0,)
     assert band_choice(eight, (), ("NIR", 0, "Red")) == (6, 0, 4)
+    landsat = ("B2 blue", "B3 green", "B4 red", "B5 nir")
+    assert band_choice(landsat) == (2, 1, 0)
+    assert band_choice(landsat, (), ("nir1", "red", "B3 green")) == (3, 2, 1)
     with pytest.raises(OptionError, match="no band combination 'rbg'"):
         band_choice(eight, (), "rbg")
     with pytest.raises(BandMismatchError, match="no bands for 'false-colour'"):
