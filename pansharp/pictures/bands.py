@@ -139,7 +139,7 @@ def _known(
 
 
 def _by_word(names: Sequence[str], wanted: str) -> int | None:
-    """The one band that has a word for `wanted` in its name (``B4 red``); None with none or more."""
+    """The one band with a word for `wanted` in its name (``B4 red``); None with none or more."""
     words = [{band_key(word) for word in re.split(r"[^A-Za-z0-9]+", name)} for name in names]
     having = [band for band, own in enumerate(words) if band_key(wanted) in own]
     return having[0] if len(having) == 1 else None
