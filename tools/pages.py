@@ -44,6 +44,11 @@ MODULES = (
     "pansharp.training",
     "pansharp.simulate",
     "pansharp.large_scene",
+    "pansharp.batch",
+    "pansharp.report",
+    "pansharp.quicklook",
+    "pansharp.plotting",
+    "pansharp.pictures",
     "pansharp.doctor",
     "pansharp.errors",
 )

@@ -77,9 +77,10 @@ class Engine:
     def _threads(self) -> dict[str, int]:
         """Threads of each worker by address; asked for now and then, workers come and go."""
         now = time.monotonic()
-        if now - self._asked > _REFRESH:
-            # A scheduler that does not answer is noticed by `alive`.
-            with contextlib.suppress(OSError, RuntimeError):
+        if now - self._asked > _REFRESH and self.alive():
+            # A scheduler that stops answering meanwhile is noticed by `alive`; a client that has
+            # given it up has no scheduler to ask at all.
+            with contextlib.suppress(OSError, RuntimeError, AttributeError):
                 self._known = dict(self.client.nthreads())
             self._asked = now
         return self._known
