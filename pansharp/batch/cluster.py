@@ -148,8 +148,11 @@ def open_engine(
     """
     distributed = _import()
     # What its threads say of connections that break is told by us, once and in one line.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    logging.getLogger("tornado").setLevel(logging.CRITICAL)
+    # Dask gives some of its loggers levels of their own, so that the parent's does not reach them.
+    names = {"distributed", "distributed.client", "tornado", *logging.root.manager.loggerDict}
+    for name in names:
+        if name.partition(".")[0] in ("distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     if settings.scheduler:
         with _joined(distributed, settings.scheduler, say) as engine:
             yield engine

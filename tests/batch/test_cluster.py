@@ -54,3 +54,14 @@ def _dying(monkeypatch: pytest.MonkeyPatch, deaths: int) -> list[int]:
 
     monkeypatch.setattr(distributed, "LocalCluster", make)
     return starts
+
+
+def test_no_logger_of_the_engine_speaks(tmp_path: Path) -> None:
+    import logging
+
+    settings = BatchSettings.checked(tmp_path, model="exp", workers=1)
+    client = logging.getLogger("distributed.client")
+    client.setLevel(logging.WARNING)  # as Dask's own configuration does
+    with open_engine(settings, jobs=1, say=lambda _: None):
+        assert not client.isEnabledFor(logging.ERROR)
+        assert not logging.getLogger("distributed.core").isEnabledFor(logging.ERROR)
